@@ -1,0 +1,176 @@
+"""What solving an instance gives: a validated schedule, bounds with reasons, and how it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ssmopt.instance import Instance
+from ssmopt.schedule import Schedule
+
+OPTIMAL, FEASIBLE, INFEASIBLE, UNKNOWN = "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number of cycles below which no schedule exists, and why.
+
+    Attributes
+    ----------
+    cycles
+        The bound.
+    reason
+        One line for people, such as ``compulsory traffic of channel dma``.
+    """
+
+    cycles: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a running solver, for progress lines.
+
+    Attributes
+    ----------
+    elapsed_seconds
+        Wall time since the call.
+    phase
+        What is going on, in a word or two.
+    makespan
+        Best valid schedule so far, in cycles; None before the first.
+    lower_bound
+        Tiling-independent bound, in cycles.
+    """
+
+    elapsed_seconds: float
+    phase: str
+    makespan: int | None
+    lower_bound: int
+
+    @property
+    def gap(self) -> float | None:
+        """``(makespan - lower_bound) / lower_bound``; None before the first schedule."""
+        return None if self.makespan is None else relative_gap(self.makespan, self.lower_bound)
+
+
+class ProgressListener(Protocol):
+    """Called now and then by a running solver."""
+
+    def __call__(self, progress: Progress, /) -> None: ...
+
+
+def relative_gap(makespan: int, lower_bound: int) -> float:
+    """``(makespan - lower_bound) / lower_bound``; 0 for an empty instance."""
+    return (makespan - lower_bound) / lower_bound if lower_bound else 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of `ssmopt.solve`.
+
+    Attributes
+    ----------
+    instance, schedule
+        What was solved, and the best schedule, validated; None when none was found.
+    solver
+        Name of the solver that was asked for.
+    status
+        ``OPTIMAL`` (the makespan equals the instance bound), ``FEASIBLE``, ``INFEASIBLE`` (proved) or ``UNKNOWN``.
+    bound, tile_bound
+        The tiling-independent bound, and the bound for this tile instance.
+    wall_seconds
+        Wall time of building, tiling, heuristics and solving together.
+    note
+        Anything that the reader of a table should know, such as a cut that a capacity forced; may be empty.
+    interrupted
+        Signal number that ended the search early; 0 if none did.
+    """
+
+    instance: Instance
+    schedule: Schedule | None
+    solver: str
+    status: str
+    bound: Bound
+    tile_bound: Bound
+    wall_seconds: float
+    note: str = ""
+    interrupted: int = 0
+
+    @property
+    def objective(self) -> int | None:
+        """Makespan in cycles."""
+        return None if self.schedule is None else self.schedule.makespan
+
+    @property
+    def makespan(self) -> int | None:
+        """Makespan in cycles."""
+        return self.objective
+
+    @property
+    def lower_bound(self) -> int:
+        """Cycles below which no schedule of this model on this hardware exists under any tiling."""
+        return self.bound.cycles
+
+    @property
+    def instance_bound(self) -> int:
+        """Cycles below which no schedule of this tile instance exists."""
+        return self.tile_bound.cycles
+
+    @property
+    def gap(self) -> float | None:
+        """Relative distance to ``lower_bound``."""
+        return None if self.makespan is None else relative_gap(self.makespan, self.lower_bound)
+
+    @property
+    def instance_gap(self) -> float | None:
+        """Relative distance to ``instance_bound``."""
+        return None if self.makespan is None else relative_gap(self.makespan, self.instance_bound)
+
+    @property
+    def runtime(self) -> float:
+        """Wall time in seconds."""
+        return self.wall_seconds
+
+    def as_dict(self) -> dict[str, object]:
+        """The fields that every ``--json`` and table shows, in their order; times in cycles, sizes in bytes."""
+        instance, schedule, problem = self.instance, self.schedule, self.instance.problem
+        latency_ms = model_latency_ms = ms_per_token = None
+        if problem is not None and self.makespan is not None:
+            latency_ms = self.makespan / (problem.hardware.clock_ghz * 1e6)
+            model_latency_ms = latency_ms * problem.model.layers
+            ms_per_token = model_latency_ms / problem.seq_len
+        peak = None
+        if schedule is not None:
+            peak = sum(schedule.peak_memory_bytes(instance.tensor_bytes, m) for m in range(instance.n_memories))
+        return {
+            "instance": instance.name,
+            "solver": self.solver,
+            "status": self.status,
+            "makespan": self.makespan,
+            "lower_bound": self.lower_bound,
+            "bound_reason": self.bound.reason,
+            "gap": self.gap,
+            "instance_bound": self.instance_bound,
+            "instance_bound_reason": self.tile_bound.reason,
+            "instance_gap": self.instance_gap,
+            "tiling": None if instance.tiling is None else instance.tiling.describe(),
+            "latency_ms": latency_ms,
+            "model_latency_ms": model_latency_ms,
+            "ms_per_token": ms_per_token,
+            "tiles": instance.n_tiles,
+            "transfers": None if schedule is None else len(schedule.transfers),
+            "dram_bytes": None if schedule is None else schedule.dram_bytes(instance.tensor_bytes),
+            "peak_memory_bytes": peak,
+            "wall_seconds": self.wall_seconds,
+            "valid": schedule is not None,
+            "note": self.note,
+        }
+
+    def __repr__(self) -> str:
+        if self.makespan is None:
+            return f"Result({self.instance.name}: {self.status} by {self.solver}, no schedule)"
+        return (
+            f"Result({self.instance.name}: {self.status} by {self.solver}, makespan {self.makespan:,} cycles, "
+            f"lower bound {self.lower_bound:,} ({self.bound.reason}), gap {self.gap:.3%}, {self.wall_seconds:.1f} s)"
+        )
