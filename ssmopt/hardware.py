@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ssmopt.errors import InputError, nearest
 
@@ -184,7 +185,8 @@ class Hardware:
             )
         except InputError as error:
             raise InputError(error.message, key=f"overrides.{field}") from None
-        return dataclasses.replace(self, **{noun: replaced})
+        replacement: dict[str, Any] = {noun: replaced}
+        return dataclasses.replace(self, **replacement)
 
 
 _SHORT_FIELDS = {

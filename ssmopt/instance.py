@@ -175,7 +175,8 @@ class Instance:
 
     def transfer_cycles(self, n_bytes: IntArray, channel: int) -> IntArray:
         """Cycles of transfers of ``n_bytes`` over one lane of a channel, rounded up as rule V6 says."""
-        return -(-n_bytes // self.channel_bandwidth[channel])
+        bandwidth = int(self.channel_bandwidth[channel])
+        return -(-n_bytes // bandwidth)
 
     def minimum_capacity(self) -> tuple[int, int]:
         """Smallest capacity (bytes) with which a schedule exists, and the tile that needs it.

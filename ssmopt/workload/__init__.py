@@ -1,0 +1,1 @@
+"""From a model to its operator graph, and from that to tiles."""
