@@ -1,0 +1,31 @@
+"""What the decoder keeps on chip, and how it uses the room that is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssmopt.csr import IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """How residencies are decided.
+
+    Attributes
+    ----------
+    groups
+        Shape (tiles,), or None: a tensor is dropped (stored first if DRAM has no copy) between two consecutive uses
+        by tiles of different groups. None keeps everything that fits.
+    reserve_bytes
+        Room that is not filled with kept tensors, so that loads can run ahead of their use.
+    deferred_store_bytes
+        Stores of outputs, latest first and up to this many bytes together, may wait until the very end: they then
+        fill the channel while the last tiles compute.
+    prefetch
+        Whether loads may run ahead of the tile before their first use.
+    """
+
+    groups: IntArray | None = None
+    reserve_bytes: int = 0
+    deferred_store_bytes: int = 0
+    prefetch: bool = True

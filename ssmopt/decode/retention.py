@@ -1,0 +1,270 @@
+"""Position space: which tensor is resident from which position of the order to which."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ssmopt.csr import IntArray
+from ssmopt.decode.policy import Policy
+from ssmopt.instance import OUTPUT, Instance
+
+BoolArray = npt.NDArray[np.bool_]
+
+_PREFETCH_WINDOW = 8192
+"""How many positions a load may run ahead: far beyond what any memory holds, and it keeps decoding linear."""
+
+_STORE_WINDOW = 256
+"""How many positions a store that makes room may wait, for the same reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Uses:
+    """Every (tensor, position) at which a tile touches a tensor that takes space, by tensor and then position."""
+
+    tensor: IntArray
+    position: IntArray
+    writes: BoolArray
+    first: BoolArray
+
+    @staticmethod
+    def of(instance: Instance, position: IntArray) -> Uses:
+        """Uses of an instance whose tile ``t`` stands at ``position[t]``."""
+        reads, writes = instance.inputs, instance.writes
+        tensor = np.concatenate([reads.indices, writes.indices])
+        where = position[np.concatenate([reads.rows(), writes.rows()])]
+        written = np.zeros(len(tensor), dtype=np.bool_)
+        written[len(reads.indices) :] = True
+        sized = instance.tensor_bytes[tensor] > 0
+        tensor, where, written = tensor[sized], where[sized], written[sized]
+        order = np.argsort(tensor * max(instance.n_tiles, 1) + where, kind="stable")
+        tensor, where, written = tensor[order], where[order], written[order]
+        first = np.ones(len(tensor), dtype=np.bool_)
+        first[1:] = tensor[1:] != tensor[:-1]
+        return Uses(tensor, where, written, first)
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Stretches of uses between which a tensor stays resident, by tensor and then position.
+
+    Attributes
+    ----------
+    tensor, first, last
+        The tensor, and the positions of the first and the last use.
+    loaded
+        Whether it begins with a load (otherwise with the producing tile).
+    stored
+        Whether it holds the store of what was written in it.
+    written
+        Position of the last write in it; -1 if there is none.
+    begin
+        First position at which the tensor takes space: ``first``, or earlier when its load runs ahead.
+    release
+        Position after which its space counts as free: ``last``, or later when its store may wait.
+    of_use
+        Segment of each entry of `Uses`.
+    """
+
+    tensor: IntArray
+    first: IntArray
+    last: IntArray
+    loaded: BoolArray
+    stored: BoolArray
+    written: IntArray
+    begin: IntArray
+    release: IntArray
+    of_use: IntArray
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+
+def decide_retention(instance: Instance, order: IntArray, capacity: int, policy: Policy) -> tuple[Uses, Segments]:
+    """Choose what to keep, what to drop and reload, how far loads run ahead and how long stores may wait.
+
+    Parameters
+    ----------
+    instance, order
+        Tiles, and their order.
+    capacity
+        Bytes of the one memory that tensors live in.
+    policy
+        See `Policy`.
+    """
+    n = len(order)
+    position = np.empty(n, dtype=np.int64)
+    position[order] = np.arange(n, dtype=np.int64)
+    uses = Uses.of(instance, position)
+    size = instance.tensor_bytes[uses.tensor]
+    dropped = _dropped_by_group(uses, order, policy)
+    profile = _profile(uses, size, dropped, n)
+    need = instance.tile_need_bytes[order]
+    limit = np.minimum(np.maximum(capacity - policy.reserve_bytes, need), capacity)
+    _evict(uses, size, dropped, profile, limit)
+    segments = _segments(instance, uses, dropped)
+    _defer_outputs(instance, segments, profile, capacity, policy.deferred_store_bytes)
+    if policy.prefetch:
+        _prefetch(instance, segments, profile, capacity)
+    _defer_stores(instance, segments, profile, capacity)
+    return uses, segments
+
+
+def _dropped_by_group(uses: Uses, order: IntArray, policy: Policy) -> BoolArray:
+    """Per use: whether the gap before it is dropped because the uses around it belong to different groups."""
+    dropped = np.zeros(len(uses.tensor), dtype=np.bool_)
+    if policy.groups is not None and len(dropped):
+        group = policy.groups[order][uses.position]
+        dropped[1:] = ~uses.first[1:] & (group[1:] != group[:-1])
+    return dropped
+
+
+def _profile(uses: Uses, size: IntArray, dropped: BoolArray, n: int) -> IntArray:
+    """Bytes resident at each position when every gap that is not dropped is kept."""
+    change = np.zeros(n + 1, dtype=np.int64)
+    starts = uses.first | dropped
+    ends = np.append(starts[1:], np.ones(min(1, len(starts)), dtype=np.bool_))
+    np.add.at(change, uses.position[starts], size[starts])
+    np.add.at(change, uses.position[ends] + 1, -size[ends])
+    return np.cumsum(change)[:-1]
+
+
+def _next_over(profile: IntArray, limit: IntArray, start: int) -> int:
+    """First position from ``start`` on at which the profile exceeds the limit; -1 if there is none."""
+    block = 256
+    while start < len(profile):
+        over = profile[start : start + block] > limit[start : start + block]
+        if over.any():
+            return start + int(np.argmax(over))
+        start += block
+        block *= 2
+    return -1
+
+
+def _evict(uses: Uses, size: IntArray, dropped: BoolArray, profile: IntArray, limit: IntArray) -> None:
+    """Drop, wherever the profile exceeds the limit, the idle tensor whose next use is furthest away (Belady, 1966).
+
+    A gap is dropped from its beginning on: what will not be kept until its next use need not be kept at all.
+    """
+    gap = np.flatnonzero(~uses.first & ~dropped)
+    gap = gap[uses.position[gap] - uses.position[gap - 1] > 1]
+    gap = gap[np.argsort(uses.position[gap - 1], kind="stable")]
+    begin, end = uses.position[gap - 1], uses.position[gap]
+    idle: list[tuple[int, int, int]] = []
+    seen = 0
+    over = _next_over(profile, limit, 0)
+    while over >= 0:
+        until = int(np.searchsorted(begin, over))
+        fresh = np.arange(seen, until)[end[seen:until] > over]
+        for g in fresh.tolist():
+            heapq.heappush(idle, (-int(end[g]), -int(size[gap[g]]), g))
+        seen = until
+        excess = int(profile[over] - limit[over])
+        while excess > 0:
+            _, negative_size, g = heapq.heappop(idle)
+            dropped[gap[g]] = True
+            profile[begin[g] + 1 : end[g]] += negative_size
+            excess += negative_size
+        over = _next_over(profile, limit, over + 1)
+    # Gaps that ended before an overflow stay in the heap, but only behind those that end later: the furthest next use
+    # comes first, and a position without enough live gaps cannot exceed a limit that is at least its own need.
+
+
+def _segments(instance: Instance, uses: Uses, dropped: BoolArray) -> Segments:
+    """Group uses between dropped gaps, and say which segments load and which store."""
+    starts = uses.first | dropped
+    head = np.flatnonzero(starts)
+    of_use = np.cumsum(starts) - 1
+    tensor = uses.tensor[head]
+    first = uses.position[head]
+    tail = np.append(head[1:], len(uses.tensor)) - 1 if len(head) else head
+    last = uses.position[tail]
+    written = np.full(len(head), -1, dtype=np.int64)
+    np.maximum.at(written, of_use[uses.writes], uses.position[uses.writes])
+    loaded = ~(uses.first[head] & instance.produced[tensor])
+    more = np.zeros(len(head), dtype=np.bool_)
+    more[:-1] = tensor[1:] == tensor[:-1]
+    final_write = np.full(instance.n_tensors, -1, dtype=np.int64)
+    np.maximum.at(final_write, tensor, written)
+    is_output = (instance.tensor_kind[tensor] == OUTPUT) & (written == final_write[tensor])
+    stored = (written >= 0) & (more | is_output)
+    return Segments(tensor, first, last, loaded, stored, written, first.copy(), last.copy(), of_use)
+
+
+def _following_begin(segments: Segments, n: int) -> IntArray:
+    """Per segment: the position at which the same tensor's next residency begins; ``n`` if there is none."""
+    following = np.full(len(segments), n, dtype=np.int64)
+    same = segments.tensor[1:] == segments.tensor[:-1]
+    following[:-1][same] = segments.begin[1:][same]
+    return following
+
+
+def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacity: int) -> None:
+    """Let each load run ahead as far as room lasts, never overtaking an earlier load."""
+    previous_release = np.full(len(segments), -1, dtype=np.int64)
+    if len(segments):
+        same = segments.tensor[1:] == segments.tensor[:-1]
+        previous_release[1:][same] = segments.last[:-1][same]
+    load = np.flatnonzero(segments.loaded)
+    load = load[np.argsort(segments.first[load], kind="stable")]
+    size = instance.tensor_bytes[segments.tensor[load]].tolist()
+    first = segments.first[load].tolist()
+    floor = (previous_release[load] + 1).tolist()
+    begin = list(first)
+    frontier = 0
+    for i in range(len(first)):
+        use, n_bytes = first[i], size[i]
+        low = max(frontier, floor[i], use - _PREFETCH_WINDOW)
+        start = use
+        block = 32
+        while start > low:
+            lower = max(low, start - block)
+            over = profile[lower:start] > capacity - n_bytes
+            if over.any():
+                start -= int(np.argmax(over[::-1]))
+                break
+            start = lower
+            block *= 2
+        if start < use:
+            profile[start:use] += n_bytes
+        begin[i] = start
+        frontier = start
+    segments.begin[load] = begin
+
+
+def _extend_release(profile: IntArray, capacity: int, n_bytes: int, start: int, end: int) -> int:
+    """Add ``n_bytes`` from ``start`` on while room lasts, before ``end``; returns the last position reached."""
+    stop = _next_over(profile[:end], np.broadcast_to(np.int64(capacity - n_bytes), end), start)
+    stop = end if stop < 0 else stop
+    profile[start:stop] += n_bytes
+    return stop - 1
+
+
+def _defer_outputs(instance: Instance, segments: Segments, profile: IntArray, capacity: int, budget: int) -> None:
+    """Let the stores of the last outputs wait until the end, as many as the budget allows."""
+    if budget <= 0:
+        return
+    n = len(profile)
+    last_one = _following_begin(segments, n) == n
+    waiting = np.flatnonzero(segments.stored & last_one)
+    for s in waiting[np.argsort(-segments.written[waiting], kind="stable")].tolist():
+        n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
+        if n_bytes <= budget:
+            segments.release[s] = _extend_release(profile, capacity, n_bytes, int(segments.last[s]) + 1, n)
+            budget -= n_bytes
+
+
+def _defer_stores(instance: Instance, segments: Segments, profile: IntArray, capacity: int) -> None:
+    """Let every store wait while room is left, but not past the next residency of its tensor."""
+    end = _following_begin(segments, len(profile))
+    stored = np.flatnonzero(segments.stored)
+    stored = stored[np.argsort(segments.release[stored], kind="stable")]
+    for s in stored.tolist():
+        start = int(segments.release[s]) + 1
+        if start < end[s]:
+            n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
+            stop = min(int(end[s]), start + _STORE_WINDOW)
+            segments.release[s] = _extend_release(profile, capacity, n_bytes, start, stop)
