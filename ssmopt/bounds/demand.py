@@ -1,0 +1,175 @@
+"""What any tile of an operator needs before it can start, and what must follow it, whatever the tiling.
+
+A tile covers at least one index of each of its dimensions. From there the index maps of the operator graph say how
+many indices of every ancestor (or descendant) are involved at least: one, or all of a dimension that is summed over or
+broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ssmopt.instance import OUTPUT
+from ssmopt.problem import Problem
+from ssmopt.workload.operators import (
+    Access,
+    Extent,
+    Index,
+    Operator,
+    OperatorGraph,
+    Tensor,
+    operator_cycles_floor,
+)
+
+Counts = Mapping[str, int]
+"""How many indices of each dimension of an operator are involved at least."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Operators and bytes that come before (or after) any tile of an operator.
+
+    Attributes
+    ----------
+    counts
+        Per operator involved: the least number of indices of each of its dimensions.
+    moved_bytes
+        Bytes that must have been loaded before (or be stored after).
+    """
+
+    counts: Mapping[str, Counts]
+    moved_bytes: int
+
+
+def region_cycles(problem: Problem, operator: Operator, counts: Counts) -> Fraction:
+    """Cycles that a part of an operator takes at least, on all admissible cores together."""
+    part = Fraction(1)
+    for dim, size in operator.dims.items():
+        part *= Fraction(counts[dim], size)
+    groups = [group for group in problem.hardware.cores if operator.kernel in group.runs]
+    best = min(operator_cycles_floor(operator, group) for group in groups)
+    return part * best / sum(group.count for group in groups)
+
+
+def before(graph: OperatorGraph, operator: Operator) -> Demand:
+    """What any tile of the operator needs first; the operator itself is included in ``counts`` with one index each."""
+    counts: dict[str, dict[str, int]] = {operator.name: dict.fromkeys(operator.dims, 1)}
+    bytes_of: dict[str, int] = {}
+    for consumer in _backwards(graph, operator):
+        if consumer.name not in counts:
+            continue
+        for access in consumer.reads:
+            tensor = graph.tensors[access.tensor]
+            wanted = _selected(consumer, access, tensor, counts[consumer.name])
+            if wanted is None:
+                continue
+            producer = _producer(graph, access.tensor)
+            if producer is None:
+                n_bytes = tensor.element_bytes
+                for count in wanted:
+                    n_bytes *= count
+                bytes_of[tensor.name] = max(bytes_of.get(tensor.name, 0), n_bytes)
+            else:
+                written = next(a for a in producer.writes if a.tensor == access.tensor)
+                needed = {dim: producer.dims[dim] if dim in producer.reduces else 1 for dim in producer.dims}
+                for index, count in zip(written.indices, wanted, strict=True):
+                    needed[index.dim] = max(needed[index.dim], min(count, producer.dims[index.dim]))
+                _keep_larger(counts, producer, needed)
+    return Demand(counts, sum(bytes_of.values()))
+
+
+def after(graph: OperatorGraph, operator: Operator) -> Demand:
+    """What must follow any tile of the operator; the operator itself is not included in ``counts``."""
+    counts: dict[str, dict[str, int]] = {operator.name: dict.fromkeys(operator.dims, 1)}
+    stored: dict[str, int] = {}
+    for producer in graph.operators:
+        if producer.name not in counts:
+            continue
+        for access in producer.writes:
+            tensor = graph.tensors[access.tensor]
+            made = [min(counts[producer.name][index.dim], len(e)) for index, e in _axes(access, tensor)]
+            if len(producer.writes) > 1:
+                continue  # A tile may write only another of its tensors.
+            if tensor.output_from is not None and tensor.output_from <= tensor.extents[0].low:
+                n_bytes = tensor.element_bytes
+                for count in made:
+                    n_bytes *= count
+                stored[tensor.name] = max(stored.get(tensor.name, 0), n_bytes)
+            for consumer in graph.operators:
+                for read in consumer.reads:
+                    if read.tensor != access.tensor or any(index.anchor_high == "low" for index in read.indices):
+                        continue  # The state before a token: the last token's has no later reader.
+                    mapped = {index.dim for index in read.indices}
+                    needed = {dim: 1 if dim in mapped else consumer.dims[dim] for dim in consumer.dims}
+                    for index, count in zip(read.indices, made, strict=True):
+                        if index.shift_low == index.shift_high == 0 and index.anchor_low == "low":
+                            needed[index.dim] = max(needed[index.dim], min(count, consumer.dims[index.dim]))
+                    _keep_larger(counts, consumer, needed)
+    del counts[operator.name]
+    return Demand(counts, sum(stored.values()))
+
+
+def _keep_larger(counts: dict[str, dict[str, int]], operator: Operator, needed: dict[str, int]) -> None:
+    """Of two parts of one operator that are both involved, keep the larger: their union is at least that."""
+    known = counts.get(operator.name)
+    if known is None or _volume(known) < _volume(needed):
+        counts[operator.name] = needed
+
+
+def _volume(counts: Counts) -> int:
+    volume = 1
+    for count in counts.values():
+        volume *= count
+    return volume
+
+
+def _backwards(graph: OperatorGraph, operator: Operator) -> Iterator[Operator]:
+    names = [o.name for o in graph.operators]
+    yield from reversed(graph.operators[: names.index(operator.name) + 1])
+
+
+def _producer(graph: OperatorGraph, tensor: str) -> Operator | None:
+    for operator in graph.operators:
+        if any(access.tensor == tensor for access in operator.writes):
+            return operator
+    return None
+
+
+def _selected(operator: Operator, access: Access, tensor: Tensor, counts: Counts) -> list[int] | None:
+    """Indices of each dimension of a tensor that a part of an operator reads at least; None if perhaps none."""
+    if access.only_first is not None and counts[access.only_first] < operator.dims[access.only_first]:
+        return None
+    selected = []
+    for index, extent in _axes(access, tensor):
+        if index.anchor_high == "low":
+            return None  # The state before the first token is not produced, and may not exist.
+        if index.shift_low == index.shift_high != 0 and counts[index.dim] < operator.dims[index.dim]:
+            return None
+        selected.append(min(counts[index.dim], len(extent)))
+    return selected
+
+
+def _axes(access: Access, tensor: Tensor) -> list[tuple[Index, Extent]]:
+    return list(zip(access.indices, tensor.extents, strict=True))
+
+
+def compulsory_bytes(graph: OperatorGraph) -> tuple[int, int]:
+    """Bytes that must be loaded, and bytes that must be stored, once each, under any tiling."""
+    written = {access.tensor for operator in graph.operators for access in operator.writes}
+    loaded = stored = 0
+    for name, tensor in graph.tensors.items():
+        per_index = tensor.element_bytes
+        for extent in tensor.extents[1:]:
+            per_index *= len(extent)
+        first = tensor.extents[0]
+        if name not in written:
+            loaded += per_index * len(first)
+            continue
+        # Indices below 0 are state from before; nothing produces them, and all of them are read.
+        loaded += per_index * max(0, -first.low)
+        if tensor.output_from is not None or tensor.kind == OUTPUT:
+            start = max(tensor.output_from or 0, 0)
+            stored += per_index * (first.high - start)
+    return loaded, stored

@@ -1,0 +1,173 @@
+"""Bounds for one tile instance: its durations, and whole transfers."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+from ssmopt.csr import IntArray
+from ssmopt.instance import DRAM, NOT_ADMISSIBLE, OUTPUT, Instance
+from ssmopt.result import Bound
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def instance_bounds(instance: Instance) -> list[Bound]:
+    """Cycles below which no schedule of this tile instance exists, with reasons.
+
+    Longest path; per set of cores, and over the channels to DRAM: release, work and tail. Transfers counted are those
+    that every schedule makes: one load of each tensor that is read and that no tile produces, one store of each
+    produced output.
+    """
+    if instance.n_tiles == 0:
+        return [Bound(0, "nothing to do")]
+    heads, tails, shortest = _paths(instance)
+    bounds = [Bound(int((heads + shortest + tails).max()), "longest path")]
+    bounds += _core_bounds(instance, heads, tails, shortest)
+    traffic = _traffic_bound(instance, heads, tails, shortest)
+    return [*bounds, *traffic]
+
+
+def _transfer_cycles(instance: Instance) -> IntArray:
+    """Per tensor: cycles of its fastest transfer to or from DRAM; 0 for tensors without bytes."""
+    channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends]
+    if not channels:
+        return np.zeros(instance.n_tensors, dtype=np.int64)
+    fastest = max(channels, key=lambda c: int(instance.channel_bandwidth[c]))
+    return instance.transfer_cycles(instance.tensor_bytes, fastest)
+
+
+def _stored(instance: Instance) -> BoolArray:
+    """Per tensor: whether every schedule stores it."""
+    is_output: BoolArray = instance.tensor_kind == OUTPUT
+    return is_output & instance.produced & (instance.tensor_bytes > 0)
+
+
+def _paths(instance: Instance) -> tuple[IntArray, IntArray, IntArray]:
+    """Per tile: longest path before its start, after its end, and its shortest duration.
+
+    A loaded operand precedes by its transfer; a stored output follows by its. Tiles that add into one tensor run one
+    after another, so that a reader also waits for the sum of them.
+    """
+    columns = instance.duration[:, instance.core_kind]
+    never = np.iinfo(np.int64).max
+    shortest = np.where(columns == NOT_ADMISSIBLE, never, columns).min(axis=1)
+    cycles = _transfer_cycles(instance)
+    loads = np.where(instance.produced, 0, cycles)
+    stores = np.where(_stored(instance), cycles, 0)
+
+    head = np.zeros(instance.n_tiles, dtype=np.int64)
+    np.maximum.at(head, instance.inputs.rows(), loads[instance.inputs.indices])
+    tail = np.zeros(instance.n_tiles, dtype=np.int64)
+    np.maximum.at(tail, instance.writes.rows(), stores[instance.writes.indices])
+    return _heads(instance, head, shortest), _tails(instance, tail, shortest), shortest
+
+
+def _heads(instance: Instance, start: IntArray, shortest: IntArray) -> IntArray:
+    """Longest path to the start of each tile, given what its loads alone ask for.
+
+    Tiles that add into one tensor run one after another (rule V10), so their durations add up.
+    """
+    head, cycles = start.tolist(), shortest.tolist()
+    inputs, writers = instance.inputs.lists(), instance.writers.lists()
+    ready: dict[int, int] = {}
+    for tile in instance.topological_order.tolist():
+        for tensor in inputs[tile]:
+            if tensor not in ready:
+                tiles = writers[tensor]
+                ready[tensor] = max((head[t] + cycles[t] for t in tiles), default=0)
+                if len(tiles) > 1:
+                    ready[tensor] = max(ready[tensor], min(head[t] for t in tiles) + sum(cycles[t] for t in tiles))
+            head[tile] = max(head[tile], ready[tensor])
+    return np.array(head, dtype=np.int64)
+
+
+def _tails(instance: Instance, start: IntArray, shortest: IntArray) -> IntArray:
+    """Longest path from the end of each tile, given what its stores alone ask for."""
+    tail, cycles = start.tolist(), shortest.tolist()
+    writes, readers = instance.writes.lists(), instance.readers.lists()
+    for tile in instance.topological_order[::-1].tolist():
+        for tensor in writes[tile]:
+            for reader in readers[tensor]:
+                tail[tile] = max(tail[tile], cycles[reader] + tail[reader])
+    return np.array(tail, dtype=np.int64)
+
+
+def _machine_bound(heads: IntArray, bodies: IntArray, tails: IntArray, machines: int) -> int:
+    """The best of: those released late, all of them, then the shortest tail; and its mirror image.
+
+    For every threshold on the heads, the bodies with at least that head take their sum over the machines, after the
+    threshold and before their smallest tail.
+    """
+    if not len(bodies):
+        return 0
+    return max(_released(heads, bodies, tails, machines), _released(tails, bodies, heads, machines))
+
+
+def _released(heads: IntArray, bodies: IntArray, tails: IntArray, machines: int) -> int:
+    order = np.argsort(-heads, kind="stable")
+    work = -(-np.cumsum(bodies[order]) // machines)
+    return int((heads[order] + work + np.minimum.accumulate(tails[order])).max())
+
+
+def _core_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
+    """One bound per set of kinds of core, over the tiles that can run nowhere else."""
+    kinds = np.unique(instance.core_kind)
+    able = instance.duration[:, kinds] != NOT_ADMISSIBLE
+    patterns = np.unique(able, axis=0)
+    bounds = []
+    for pattern in _unions(patterns):
+        inside = ~(able & ~pattern).any(axis=1)
+        cores = np.flatnonzero(np.isin(instance.core_kind, kinds[pattern]))
+        value = _machine_bound(heads[inside], shortest[inside], tails[inside], len(cores))
+        bounds.append(Bound(value, "release, work and tail of " + _names(instance, cores)))
+    return bounds
+
+
+def _unions(
+    patterns: BoolArray,
+) -> list[BoolArray]:
+    """The distinct unions of up to three of the patterns: sets of kinds that confine some tiles."""
+    found: dict[bytes, BoolArray] = {}
+    for count in range(1, 4):
+        for chosen in itertools.combinations(range(len(patterns)), count):
+            union = patterns[list(chosen)].any(axis=0)
+            found[union.tobytes()] = union
+            if len(found) >= 64:
+                return list(found.values())
+    return list(found.values())
+
+
+def _names(instance: Instance, cores: IntArray) -> str:
+    if len(cores) > 3:
+        return f"{len(cores)} cores {instance.core_ids[int(cores[0])]} ... {instance.core_ids[int(cores[-1])]}"
+    return ", ".join(instance.core_ids[int(c)] for c in cores)
+
+
+def _traffic_bound(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
+    """Loads and stores that every schedule makes, over all lanes to DRAM."""
+    channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends]
+    if not channels:
+        return []
+    cycles = _transfer_cycles(instance)
+    lanes = int(instance.channel_lanes[channels].sum())
+    read = instance.readers.counts() > 0
+    loaded = ~instance.produced & read & (instance.tensor_bytes > 0)
+    stored = _stored(instance)
+    load_tail = np.zeros(instance.n_tensors, dtype=np.int64)
+    rows = instance.inputs.rows()
+    np.maximum.at(load_tail, instance.inputs.indices, shortest[rows] + tails[rows])
+    store_head = np.zeros(instance.n_tensors, dtype=np.int64)
+    rows = instance.writes.rows()
+    np.maximum.at(store_head, instance.writes.indices, heads[rows] + shortest[rows])
+    n_loads, n_stores = int(loaded.sum()), int(stored.sum())
+    if n_loads + n_stores == 0:
+        return []
+    transfer_heads = np.concatenate([np.zeros(n_loads, dtype=np.int64), store_head[stored]])
+    transfer_tails = np.concatenate([load_tail[loaded], np.zeros(n_stores, dtype=np.int64)])
+    bodies = np.concatenate([cycles[loaded], cycles[stored]])
+    names = " and ".join(instance.channel_ids[c] for c in channels)
+    value = _machine_bound(transfer_heads, bodies, transfer_tails, lanes)
+    return [Bound(value, f"compulsory traffic of channel {names}")]

@@ -1,0 +1,136 @@
+"""Bounds that hold for a model on a machine under any tiling: no tile overhead, nothing rounded up."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles
+from ssmopt.hardware import Hardware
+from ssmopt.problem import Problem
+from ssmopt.result import Bound
+from ssmopt.workload.graph import problem_graph
+from ssmopt.workload.operators import Operator, OperatorGraph, operator_cycles_floor
+
+
+def lower_bounds(problem: Problem) -> list[Bound]:
+    """Cycles below which no schedule of the problem exists under any tiling, with reasons.
+
+    Work of each class of cores; compulsory traffic (weights, inputs and initial states in, outputs out); release and
+    tail, that is, work that can only begin after loads and ancestors, plus that work, plus what must follow it; and
+    the longest path through the recurrence. Fractions are exact, and rounded up only at the end, which is safe
+    because a makespan is a whole number.
+    """
+    graph = problem_graph(problem)
+    loaded, stored = compulsory_bytes(graph)
+    rate = dram_bytes_per_cycle(problem.hardware)
+    needs = _needs(problem, graph, rate)
+    names = " and ".join(channel.id for channel in problem.hardware.channels if "dram" in channel.connects)
+    bounds = [Bound(ceil(Fraction(loaded + stored, rate)), f"compulsory traffic of channel {names}")]
+    for groups, operators in _classes(problem, graph):
+        bounds += _class_bounds(problem, groups, operators, needs)
+    load_tail = min((need.tail for need in needs.values()), default=Fraction(0))
+    bounds.append(Bound(ceil(Fraction(loaded, rate) + load_tail), "all loads, then what follows the last"))
+    bounds.append(_recurrence(problem, graph, needs))
+    return bounds
+
+
+def dram_bytes_per_cycle(hardware: Hardware) -> int:
+    """Bytes per cycle over all channels to DRAM together."""
+    return sum(channel.bandwidth * channel.lanes for channel in hardware.channels if "dram" in channel.connects)
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Release (no tile of the operator starts earlier) and tail (this much always follows), in cycles."""
+
+    head: Fraction
+    tail: Fraction
+
+
+def _needs(problem: Problem, graph: OperatorGraph, rate: int) -> dict[str, _Need]:
+    """Release and tail of every operator.
+
+    What an operator needs of an ancestor starts no earlier than the ancestor's own release and takes its share of
+    work; mirrored for what follows. Shares of different operators are not added up along a chain, since parts of them
+    may overlap in time.
+    """
+    heads: dict[str, Fraction] = {}
+    for operator in graph.operators:
+        demand = before(graph, operator)
+        parts = _parts(problem, graph, demand, operator)
+        heads[operator.name] = max(
+            [Fraction(demand.moved_bytes, rate), *(heads[name] + cycles for name, cycles in parts.items())]
+        )
+    tails: dict[str, Fraction] = {}
+    for operator in reversed(graph.operators):
+        demand = after(graph, operator)
+        parts = _parts(problem, graph, demand, operator)
+        tails[operator.name] = max(
+            [Fraction(demand.moved_bytes, rate), *(cycles + tails[name] for name, cycles in parts.items())]
+        )
+    return {operator.name: _Need(heads[operator.name], tails[operator.name]) for operator in graph.operators}
+
+
+def _parts(problem: Problem, graph: OperatorGraph, demand: Demand, but: Operator) -> dict[str, Fraction]:
+    """Cycles of the involved part of each operator except ``but``."""
+    return {
+        operator.name: region_cycles(problem, operator, demand.counts[operator.name])
+        for operator in graph.operators
+        if operator.name in demand.counts and operator is not but
+    }
+
+
+def _classes(problem: Problem, graph: OperatorGraph) -> list[tuple[tuple[int, ...], list[Operator]]]:
+    """Sets of core groups, each with the operators that can run nowhere else."""
+    cores = problem.hardware.cores
+    able = {o.name: {g for g, core in enumerate(cores) if o.kernel in core.runs} for o in graph.operators}
+    classes = []
+    for count in range(1, len(cores) + 1):
+        for groups in itertools.combinations(range(len(cores)), count):
+            inside = [o for o in graph.operators if able[o.name] <= set(groups)]
+            if inside:
+                classes.append((groups, inside))
+    return classes
+
+
+def _class_bounds(
+    problem: Problem, groups: tuple[int, ...], operators: list[Operator], needs: dict[str, _Need]
+) -> list[Bound]:
+    cores = [problem.hardware.cores[g] for g in groups]
+    count = sum(core.count for core in cores)
+    work = {
+        o.name: min(operator_cycles_floor(o, core) for core in cores if o.kernel in core.runs) / count
+        for o in operators
+    }
+    label = " and ".join(core.id for core in cores)
+    bounds = [Bound(ceil(sum(work.values())), f"work of {label}")]
+    best, reason = Fraction(0), ""
+    for name in work:
+        later = [o for o in work if needs[o].head >= needs[name].head]
+        value = needs[name].head + sum(work[o] for o in later) + min(needs[o].tail for o in later)
+        if value > best:
+            best, reason = value, f"release of {name}, then work of {label}, then its tail"
+        longer = [o for o in work if needs[o].tail >= needs[name].tail]
+        value = min(needs[o].head for o in longer) + sum(work[o] for o in longer) + needs[name].tail
+        if value > best:
+            best, reason = value, f"release, then work of {label} up to {name}, then its tail"
+    bounds.append(Bound(ceil(best), reason))
+    return bounds
+
+
+def _recurrence(problem: Problem, graph: OperatorGraph, needs: dict[str, _Need]) -> Bound:
+    """Every token's state needs the state before it: at least one cycle of each sequential operator per token."""
+    fastest = 0
+    for name in ("mul_hA", "add_h"):
+        operator = graph.operator(name)
+        fastest += min(
+            core.op_cycles[step.operation]
+            for step in operator.steps
+            for core in problem.hardware.cores
+            if operator.kernel in core.runs
+        )
+    chain = problem.seq_len * fastest
+    return Bound(ceil(needs["mul_hA"].head + chain), "release of the recurrence, then its longest path")

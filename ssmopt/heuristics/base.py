@@ -1,0 +1,131 @@
+"""What a heuristic is, and what several of them share."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssmopt.csr import Csr, IntArray
+from ssmopt.decode import Policy
+from ssmopt.errors import InputError
+from ssmopt.instance import Instance, TileMeta
+from ssmopt.problem import Problem
+from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
+from ssmopt.workload.cuts import projection_tiling
+from ssmopt.workload.tiles import build_tiles
+
+Plan = tuple[IntArray, Policy]
+"""An order of tiles and what to keep on chip."""
+
+
+@dataclass(frozen=True)
+class Heuristic:
+    """A rule that orders the tiles of an instance.
+
+    Attributes
+    ----------
+    name, summary, source
+        Name, what it does in one line, and where it comes from.
+    plans
+        Orders with policies to decode; the best schedule counts.
+    prescribe
+        The tiling that its definition asks for, from the given or default one, and a note when the capacity forced a
+        cut; None when it takes any tiling.
+    needs_meta
+        Whether it has to know the operator of each tile.
+    """
+
+    name: str
+    summary: str
+    source: str
+    plans: Callable[[Instance], list[Plan]]
+    prescribe: Callable[[Problem, Tiling], tuple[Tiling, str]] | None = None
+    needs_meta: bool = True
+
+    def applies_to(self, instance: Instance) -> bool:
+        """Whether the instance says enough about its tiles."""
+        return not self.needs_meta or (instance.meta is not None and instance.problem is not None)
+
+
+def tile_meta(instance: Instance) -> TileMeta:
+    """Operators and ranges of the tiles.
+
+    Raises
+    ------
+    InputError
+        The instance does not say them.
+    """
+    if instance.meta is None:
+        raise InputError(f"{instance.name!r} does not say which operators its tiles belong to")
+    return instance.meta
+
+
+def one_token_tiling(problem: Problem, tiling: Tiling) -> tuple[Tiling, str]:
+    """One-token tiles of the state update, over all channels if they fit.
+
+    Where a tile does not fit the memory, ``d_inner`` is cut into the fewest equal pieces that do ("blocking").
+    """
+    base = dataclasses.replace(tiling, state_tokens=1, scan=False, channel_splits=1, state_splits=1)
+    base = dataclasses.replace(base, projections=_explicit_projections(tiling))
+    capacity = max(memory.capacity for memory in problem.hardware.memories)
+    for pieces in range(1, problem.model.d_inner + 1):
+        if problem.model.d_inner % pieces:
+            continue
+        cut = dataclasses.replace(base, channel_splits=pieces)
+        if pieces == 1 or _state_need_bytes(problem, pieces) <= capacity:
+            instance = build_tiles(problem, cut)
+            if int(instance.tile_need_bytes.max()) <= capacity:
+                return cut, "" if pieces == 1 else f"d_inner cut into {pieces} pieces to fit the memory"
+    return base, ""
+
+
+def _explicit_projections(tiling: Tiling) -> dict[str, ProjectionTiling]:
+    """The projections' cuts written out, so that they stay when the cuts along ``d_inner`` change."""
+    return {name: projection_tiling(tiling, name) for name in PROJECTIONS}
+
+
+def _state_need_bytes(problem: Problem, pieces: int) -> int:
+    """Bytes of the three operands of the largest state-update tile, a lower estimate that saves building tiles."""
+    return 2 * problem.model.d_inner * problem.model.d_state * problem.dtype.activations // pieces
+
+
+def topological(instance: Instance, order: IntArray) -> IntArray:
+    """The order itself if it is topological, otherwise the nearest one: always the first tile that may run."""
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order), dtype=np.int64)
+    source, target = instance.edges
+    if (position[source] < position[target]).all():
+        return order
+    successors = Csr.from_pairs(source, target, instance.n_tiles).lists()
+    waiting = np.bincount(target, minlength=instance.n_tiles).tolist()
+    rank = position.tolist()
+    ready = [(rank[t], t) for t in range(instance.n_tiles) if waiting[t] == 0]
+    heapq.heapify(ready)
+    result = []
+    while ready:
+        _, tile = heapq.heappop(ready)
+        result.append(tile)
+        for after in successors[tile]:
+            waiting[after] -= 1
+            if waiting[after] == 0:
+                heapq.heappush(ready, (rank[after], after))
+    return np.array(result, dtype=np.int64)
+
+
+def sort_by(*keys: IntArray) -> IntArray:
+    """Tiles sorted by the first key, then the second, and so on; ties keep their number's order."""
+    return np.lexsort(keys[::-1])
+
+
+def roomy_policies(instance: Instance, groups: IntArray | None = None) -> list[Policy]:
+    """Policies that hold back different amounts of room for loads that run ahead and stores that wait."""
+    capacity = int(instance.memory_capacity.max())
+    return [
+        Policy(groups=groups, reserve_bytes=capacity * reserve // 8, deferred_store_bytes=capacity * deferred // 8)
+        for reserve in (0, 2, 4)
+        for deferred in (0, 1, 3)
+    ]
