@@ -133,7 +133,7 @@ def _unions(
     found: dict[bytes, BoolArray] = {}
     for count in range(1, 4):
         for chosen in itertools.combinations(range(len(patterns)), count):
-            union = patterns[list(chosen)].any(axis=0)
+            union: BoolArray = np.asarray(patterns[list(chosen)].any(axis=0))
             found[union.tobytes()] = union
             if len(found) >= 64:
                 return list(found.values())

@@ -32,12 +32,13 @@ _STEP: Mapping[str, int] = {
 }
 
 
-def block_order(instance: Instance) -> IntArray:
+def block_order(instance: Instance, *, gate_early: bool = False) -> IntArray:
     """Depth-first order of a block.
 
     ``x_proj`` sums over all channels, so a token tile has two phases: per piece of ``d_inner`` the x half of
     ``in_proj``, the convolution and the piece's share of ``x_proj``; then, per piece, ``dt_proj``, the state update
-    token by token, the z half of ``in_proj``, the gate and the piece's share of ``out_proj``.
+    token by token, the z half of ``in_proj``, the gate and the piece's share of ``out_proj``. With ``gate_early`` the
+    z half belongs to the first phase: then the normalised input need not stay for the second.
     """
     meta = tile_meta(instance)
     names = np.array(meta.operators)[meta.operator]
@@ -52,7 +53,7 @@ def block_order(instance: Instance) -> IntArray:
     phase = np.array([_PHASE[name] for name in meta.operators], dtype=np.int64)[meta.operator]
     channel = _channel(meta, names, d_inner)
     is_z_half = (names == "in_proj") & (_range(meta, "K")[0] >= d_inner)
-    phase[is_z_half] = 2
+    phase[is_z_half] = 1 if gate_early else 2
     piece = channel * pieces // d_inner
     piece[phase == 0] = 0
     step = np.array([_STEP.get(name, 0) for name in meta.operators], dtype=np.int64)[meta.operator]
@@ -95,8 +96,8 @@ def _channel(meta: TileMeta, names: np.ndarray[tuple[int], np.dtype[np.str_]], d
 
 
 def _fuse_block(instance: Instance) -> list[Plan]:
-    order = block_order(instance)
-    return [(order, policy) for policy in roomy_policies(instance)]
+    orders = [block_order(instance, gate_early=early) for early in (False, True)]
+    return [(order, policy) for order in orders for policy in roomy_policies(instance)]
 
 
 FUSE_BLOCK = Heuristic(

@@ -82,6 +82,23 @@ def build_tiles(problem: Problem, tiling: Tiling) -> Instance:
     )
 
 
+def count_tiles(problem: Problem, tiling: Tiling) -> int:
+    """Number of tiles that `build_tiles` would make.
+
+    Raises
+    ------
+    InputError
+        The tiling asks for more pieces of a dimension than it has indices.
+    """
+    total = 0
+    for operator in problem_graph(problem, scan=tiling.scan).operators:
+        tiles = 1
+        for dim in operator.dims:
+            tiles *= len(boundaries(operator, dim, tiling)) - 1
+        total += tiles
+    return total
+
+
 @dataclass(frozen=True, eq=False)
 class _Grid:
     """The tiles of one operator: a product of ranges, in row-major order of ``dims``."""

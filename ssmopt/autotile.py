@@ -1,0 +1,286 @@
+"""Choose a tiling by decoding schedules of candidates."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ssmopt.bounds import best, lower_bounds
+from ssmopt.decode import Policy, decode
+from ssmopt.errors import CapacityError, InputError
+from ssmopt.heuristics.fuse_block import block_order
+from ssmopt.instance import Instance
+from ssmopt.problem import Problem
+from ssmopt.tiling import ProjectionTiling, Tiling
+from ssmopt.workload.tiles import build_tiles, count_tiles
+
+_PERIODS = 3
+"""Token tiles that are decoded; longer prompts are extrapolated from the last of them, so that cost does not grow."""
+
+_MAX_TILES = 20_000
+"""Candidates with more tiles over these token tiles are left out."""
+
+
+@dataclass(frozen=True)
+class TilingChoice:
+    """A tiling, and how it was found.
+
+    Attributes
+    ----------
+    tiling
+        The choice.
+    makespan
+        Estimated makespan in cycles: decoded, or extrapolated for long prompts.
+    candidates
+        How many tilings were decoded.
+    """
+
+    tiling: Tiling
+    makespan: int
+    candidates: int
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One candidate; all but the tokens are exponents of two of a number of pieces."""
+
+    tokens: int
+    state_tokens: int
+    channels: int
+    in_columns: int
+    in_reduction: int
+    out_columns: int
+    out_reduction: int
+
+    def tiling(self, problem: Problem) -> Tiling:
+        """The tiling that the point stands for; the small projections follow the channels."""
+        model, piece = problem.model, max(_capacity(problem) // 8, 1)
+        splits = min(1 << self.channels, model.d_inner)
+
+        def along_channels(rows: int) -> int:
+            return min(max(splits, -(-model.d_inner * rows * problem.dtype.weights // piece)), model.d_inner)
+
+        def pieces(exponent: int, size: int) -> int:
+            return min(1 << exponent, size)
+
+        return Tiling(
+            tokens=self.tokens,
+            state_tokens=self.state_tokens,
+            scan=True,
+            channel_splits=splits,
+            projections={
+                "in_proj": ProjectionTiling(
+                    2 * pieces(self.in_columns, model.d_inner), pieces(self.in_reduction, model.d_model)
+                ),
+                "x_proj": ProjectionTiling(1, along_channels(model.dt_rank + 2 * model.d_state)),
+                "dt_proj": ProjectionTiling(along_channels(model.dt_rank), 1),
+                "out_proj": ProjectionTiling(
+                    pieces(self.out_columns, model.d_model), pieces(self.out_reduction, model.d_inner)
+                ),
+            },
+        )
+
+
+def choose_tiling(
+    problem: Problem, *, deadline: float | None = None, on_candidate: Callable[[int, int], None] | None = None
+) -> TilingChoice:
+    """Search tilings coordinate by coordinate, by the makespan of their decoded depth-first schedules.
+
+    Parameters
+    ----------
+    problem
+        What is to be tiled.
+    deadline
+        `time.monotonic` value after which the best so far is returned. Without one the choice is deterministic.
+    on_candidate
+        Called with the number of candidates tried and the best makespan so far, whenever that improves.
+
+    Raises
+    ------
+    CapacityError
+        No candidate fits the memory.
+    """
+    floor = best(lower_bounds(problem)).cycles
+    search = _Search(problem, floor, deadline, on_candidate)
+    search.start()
+    improved = True
+    while improved and not search.finished:
+        improved = False
+        for axis in _AXES:
+            for neighbour in search.line(axis):
+                improved |= search.try_point(neighbour)
+                if search.finished:
+                    break
+    assert search.point is not None
+    return TilingChoice(search.point.tiling(problem), search.makespan, search.tried)
+
+
+class _Search:
+    """Points tried, and the best so far."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        floor: int,
+        deadline: float | None,
+        on_candidate: Callable[[int, int], None] | None,
+    ):
+        self.problem = problem
+        self.floor = floor
+        self.deadline = deadline
+        self.on_candidate = on_candidate
+        self.known: set[_Point] = set()
+        self.point: _Point | None = None
+        self.makespan = 0
+        self.tiles = 0
+        self.tried = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing better can exist, or time is up."""
+        if self.point is None:
+            return False
+        late = self.deadline is not None and time.monotonic() > self.deadline
+        return late or self.makespan <= self.floor
+
+    def start(self) -> None:
+        """Try the coarsest points of each family that leave most of the memory free; failing that, any that fits."""
+        for share in (4, 2, 1):
+            for by_columns in (True, False):
+                for point in _finer(self.problem, by_columns):
+                    if _need_bytes(self.problem, point) * share <= _capacity(self.problem):
+                        self.try_point(point)
+                        break
+            if self.point is not None:
+                return
+        raise _no_room(self.problem)
+
+    def line(self, axis: str) -> Iterator[_Point]:
+        """Neighbours of the best point along an axis, nearest first in both directions."""
+        assert self.point is not None
+        base = self.point
+        for value in _axis_values(self.problem, base, axis):
+            yield dataclasses.replace(base, **{axis: value})
+
+    def try_point(self, point: _Point) -> bool:
+        """Decode a point unless it is known; True when it is the best so far."""
+        if point in self.known:
+            return False
+        self.known.add(point)
+        scored = _score(self.problem, point, self.makespan if self.point is not None else None)
+        if scored is None:
+            return False
+        self.tried += 1
+        makespan, tiles = scored
+        if self.point is not None and (makespan, tiles) >= (self.makespan, self.tiles):
+            return False
+        self.point, self.makespan, self.tiles = point, makespan, tiles
+        if self.on_candidate is not None:
+            self.on_candidate(self.tried, makespan)
+        return True
+
+
+def _capacity(problem: Problem) -> int:
+    return min(memory.capacity for memory in problem.hardware.memories)
+
+
+def _need_bytes(problem: Problem, point: _Point) -> int:
+    """Bytes that the largest tile of a point needs; the first token tile is as large as any."""
+    first = dataclasses.replace(problem, seq_len=min(problem.seq_len, point.tokens))
+    return int(build_tiles(first, point.tiling(problem)).tile_need_bytes.max())
+
+
+def _no_room(problem: Problem) -> CapacityError:
+    needs = {point: _need_bytes(problem, point) for columns in (True, False) for point in _finer(problem, columns)}
+    least = min(needs, key=lambda point: needs[point])
+    try:
+        build_tiles(_short(problem, least.tokens), least.tiling(problem)).check_capacity()
+    except CapacityError as error:
+        return error
+    raise AssertionError("a candidate fits after all")
+
+
+def _short(problem: Problem, tokens: int) -> Problem:
+    """The problem over at most a few token tiles."""
+    return dataclasses.replace(problem, seq_len=min(problem.seq_len, _PERIODS * tokens))
+
+
+def _finer(problem: Problem, by_columns: bool) -> Iterator[_Point]:
+    """Ever finer points, from large token tiles with whole rows of channels down.
+
+    One family cuts ``out_proj`` along its columns and keeps what it reads, the other along the channels and keeps
+    its sums.
+    """
+    spread = (max(core.count for core in problem.hardware.cores) - 1).bit_length()
+    tokens = min(problem.seq_len, 256)
+    for step in range(16):
+        fine = spread + step + 2
+        yield _Point(
+            tokens=max(1, tokens >> max(0, (step - 4) // 2)),
+            state_tokens=1,
+            channels=spread + step,
+            in_columns=fine,
+            in_reduction=max(0, step - 8),
+            out_columns=fine if by_columns else 0,
+            out_reduction=max(0, step - 8) if by_columns else fine,
+        )
+
+
+_AXES = ("channels", "tokens", "state_tokens", "in_columns", "out_columns", "out_reduction", "in_reduction")
+
+
+def _axis_values(problem: Problem, point: _Point, axis: str) -> list[int]:
+    """Up to two values to either side of the point's, nearest first."""
+    if axis == "tokens":
+        powers = {1 << e for e in range(11) if 1 << e < problem.seq_len}
+        choices = sorted(powers | ({problem.seq_len} if problem.seq_len <= 1024 else set()))
+    elif axis == "state_tokens":
+        choices = [t for t in (1, 2, 4, 8, 16) if t <= problem.seq_len]
+    else:
+        choices = list(range(13))
+    here = getattr(point, axis)
+    near = min(range(len(choices)), key=lambda i: abs(choices[i] - here))
+    order = sorted(range(len(choices)), key=lambda i: (abs(i - near), i))
+    return [choices[i] for i in order if 0 < abs(i - near) <= 2]
+
+
+def _score(problem: Problem, point: _Point, to_beat: int | None) -> tuple[int, int] | None:
+    """Estimated makespan and number of tiles; None when the point does not fit or cannot be better."""
+    tiling = point.tiling(problem)
+    short = _short(problem, point.tokens)
+    try:
+        if count_tiles(short, tiling) > _MAX_TILES:
+            return None
+        instance = build_tiles(short, tiling)
+        instance.check_capacity()
+    except InputError:
+        return None
+    whole, rest = divmod(problem.seq_len - short.seq_len, point.tokens)
+    if to_beat is not None and _work(instance) * problem.seq_len // short.seq_len > to_beat:
+        return None
+    last = _decoded(instance)
+    if not (whole or rest):
+        return last, instance.n_tiles
+    shorter = dataclasses.replace(problem, seq_len=short.seq_len - point.tokens)
+    period = last - _decoded(build_tiles(shorter, tiling))
+    extra = period * (whole * point.tokens + rest) // point.tokens
+    return last + extra, instance.n_tiles * problem.seq_len // short.seq_len
+
+
+def _work(instance: Instance) -> int:
+    """Cycles that the cores need at least, were the work spread evenly."""
+    if len(set(instance.core_kind.tolist())) > 1:
+        return 0
+    return int(instance.duration[:, int(instance.core_kind[0])].sum()) // instance.n_cores
+
+
+def _decoded(instance: Instance) -> int:
+    """Makespan of the best of a few depth-first schedules."""
+    room = int(instance.memory_capacity.max()) // 8
+    return min(
+        decode(instance, order, Policy(reserve_bytes=room * held, deferred_store_bytes=room * held)).makespan
+        for order in (block_order(instance), block_order(instance, gate_early=True))
+        for held in (0, 2)
+    )

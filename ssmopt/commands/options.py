@@ -1,0 +1,78 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import typer
+
+
+def _positive(seconds: float) -> float:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise typer.BadParameter("expected a number of seconds above 0")
+    return seconds
+
+
+_WHICH = "Instance"
+
+InstanceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="INSTANCE",
+        help="Name from 'ssmopt list instances', an instance file (.yaml) or a tile instance (.json).",
+        show_default=False,
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="NAME", help="Model, by name or file; with --hardware and --seq-len instead of INSTANCE.",
+        rich_help_panel=_WHICH, show_default=False,
+    ),
+]  # fmt: skip
+HardwareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hardware", metavar="NAME", help="Hardware, by name or file.", rich_help_panel=_WHICH, show_default=False
+    ),
+]
+SeqLenOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seq-len",
+        metavar="N",
+        min=1,
+        max=2**31 - 1,
+        help="Tokens of the prompt.",
+        rich_help_panel=_WHICH,
+        show_default=False,
+    ),
+]
+SramOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sram", metavar="SIZE", help="Capacity of every on-chip memory instead of the hardware's, such as 1MiB.",
+        rich_help_panel=_WHICH, show_default=False,
+    ),
+]  # fmt: skip
+TimeLimitOption = Annotated[
+    float,
+    typer.Option(
+        "--time-limit", metavar="SECONDS", callback=_positive, help="Wall time for everything together."
+    ),
+]  # fmt: skip
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Threads of the solver; all cores by default.",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**31 - 1, help="Seed of the search.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]

@@ -1,0 +1,235 @@
+"""``ssmopt show``: what an instance consists of, and the bounds that hold for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from ssmopt.commands.listing import hardware_summary
+from ssmopt.commands.options import (
+    HardwareOption,
+    InstanceArgument,
+    JsonOption,
+    ModelOption,
+    SeqLenOption,
+    SramOption,
+)
+from ssmopt.commands.output import columns, heading, pairs, say, say_json
+from ssmopt.commands.target import load_target
+from ssmopt.csr import Csr, IntArray
+from ssmopt.export.units import size, whole
+from ssmopt.instance import KINDS, NOT_ADMISSIBLE, WEIGHT, Instance
+from ssmopt.problem import Problem
+from ssmopt.result import Bound
+
+Record = dict[str, object]
+
+
+def show(
+    instance: InstanceArgument = None,
+    model: ModelOption = None,
+    hardware: HardwareOption = None,
+    seq_len: SeqLenOption = None,
+    sram: SramOption = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FILE", help="Write the tile instance as JSON.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show model, hardware, tiles, operators and bounds of an instance, without solving it.
+
+    [bold]Examples[/bold]
+
+    [cyan]$ ssmopt show mamba-130m-marca-L64[/cyan]
+
+    [cyan]$ ssmopt show --model mamba-2.8b --hardware marca --seq-len 256 --export tiles.json[/cyan]
+    """
+    from ssmopt.bounds import instance_bounds, lower_bounds
+    from ssmopt.files.atomic import check_writable
+    from ssmopt.files.tile_instance import write_instance
+
+    target = load_target(instance, model, hardware, seq_len, sram)
+    if export is not None:
+        check_writable(export)
+    tiles = target.instance()
+    # For tiles read from a file the two coincide.
+    own = _largest_first(instance_bounds(tiles))
+    lower = own if tiles.problem is None else _largest_first(lower_bounds(tiles.problem))
+    if export is not None:
+        write_instance(export, tiles)
+    if as_json:
+        say_json(
+            {
+                **_description(tiles),
+                "operators": operator_records(tiles),
+                "lower_bounds": [dataclasses.asdict(bound) for bound in lower],
+                "instance_bounds": [dataclasses.asdict(bound) for bound in own],
+            }
+        )
+        return
+    say(pairs(_rows(tiles)), "")
+    say(heading("operators (work in cycles on the fastest core; a shared tensor counts once)"), _operator_table(tiles))
+    if tiles.problem is not None:
+        say(heading("lower bounds: no schedule under any tiling is faster"), _bound_table(lower))
+    say(heading("instance bounds: no schedule of these tiles is faster"), _bound_table(own))
+    if export is not None:
+        say(f"wrote {export}")
+
+
+def operator_records(instance: Instance) -> list[Record]:
+    """Per operator: tiles, cycles of work on the fastest core, and bytes that its tiles read and write.
+
+    A tensor that several tiles of an operator share counts once.
+    """
+    names, operator = _operators(instance)
+    possible = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration)
+    fastest = possible.min(axis=1) if instance.n_tiles else np.zeros(0, dtype=np.int64)
+    tiles = np.bincount(operator, minlength=len(names))
+    work = np.zeros(len(names), dtype=np.int64)
+    np.add.at(work, operator, fastest)
+    weight, read = (
+        _bytes_per_operator(instance, instance.inputs, operator, len(names), only)
+        for only in (instance.tensor_kind == WEIGHT, instance.tensor_kind != WEIGHT)
+    )
+    written = _bytes_per_operator(instance, instance.writes, operator, len(names), np.ones(instance.n_tensors, bool))
+    return [
+        {
+            "operator": name,
+            "tiles": int(tiles[i]),
+            "work_cycles": int(work[i]),
+            "weight_bytes": int(weight[i]),
+            "read_bytes": int(read[i]),
+            "written_bytes": int(written[i]),
+        }
+        for i, name in enumerate(names)
+    ]
+
+
+def _operators(instance: Instance) -> tuple[list[str], IntArray]:
+    """Names of the operators, and each tile's; the first part of the tiles' ids where nothing better is known."""
+    if instance.meta is not None:
+        return list(instance.meta.operators), instance.meta.operator.astype(np.int64)
+    stems = [stem.split(".", 1)[0] for stem in instance.tile_ids.stems]
+    number = {name: i for i, name in enumerate(dict.fromkeys(stems))}
+    of_stem = np.array([number[stem] for stem in stems], dtype=np.int64)
+    return list(number), of_stem[instance.tile_ids.stem]
+
+
+def _bytes_per_operator(
+    instance: Instance, access: Csr, operator: IntArray, n: int, only: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> IntArray:
+    """Bytes of the different tensors that each operator's tiles access."""
+    keys = np.unique(operator[access.rows()] * max(instance.n_tensors, 1) + access.indices)
+    who, tensor = np.divmod(keys, max(instance.n_tensors, 1))
+    kept = only[tensor]
+    total = np.zeros(n, dtype=np.int64)
+    np.add.at(total, who[kept], instance.tensor_bytes[tensor[kept]])
+    return total
+
+
+def _largest_first(bounds: list[Bound]) -> list[Bound]:
+    return sorted(bounds, key=lambda bound: -bound.cycles)
+
+
+def _description(instance: Instance) -> Record:
+    problem = instance.problem
+    record: Record = {"instance": instance.name}
+    if problem is not None:
+        record |= {
+            "model": dataclasses.asdict(problem.model),
+            "hardware": {"name": problem.hardware.name, **hardware_summary(problem.hardware)},
+            "seq_len": problem.seq_len,
+            "scope": problem.scope,
+            "initial_state": problem.initial_state,
+            "dtype_bytes": dataclasses.asdict(problem.dtype),
+        }
+    need, tile = instance.minimum_capacity()
+    return record | {
+        "tiling": None if instance.tiling is None else instance.tiling.describe(),
+        "cores": list(instance.core_ids),
+        "memories": dict(zip(instance.memory_ids, instance.memory_capacity.tolist(), strict=True)),
+        "channels": list(instance.channel_ids),
+        "tiles": instance.n_tiles,
+        "tensors": instance.n_tensors,
+        "tensor_bytes": dict(zip(KINDS, _bytes_by_kind(instance), strict=True)),
+        "minimum_capacity_bytes": need,
+        "minimum_capacity_tile": None if tile < 0 else instance.tile_ids[tile],
+    }
+
+
+def _bytes_by_kind(instance: Instance) -> list[int]:
+    total = np.zeros(len(KINDS), dtype=np.int64)
+    np.add.at(total, instance.tensor_kind, instance.tensor_bytes)
+    return [int(n_bytes) for n_bytes in total]
+
+
+def _rows(instance: Instance) -> list[tuple[str, str]]:
+    rows = [("instance", instance.name), *_problem_rows(instance.problem)]
+    if instance.problem is None:
+        memories = zip(instance.memory_ids, instance.memory_capacity.tolist(), strict=True)
+        rows += [
+            ("cores", f"{instance.n_cores}: {_few(instance.core_ids)}"),
+            ("memories", f"{instance.n_memories}: {_few([f'{name} {size(capacity)}' for name, capacity in memories])}"),
+            ("channels", _few(instance.channel_ids)),
+        ]
+    need, tile = instance.minimum_capacity()
+    kinds = [f"{kind} {size(n)}" for kind, n in zip(KINDS, _bytes_by_kind(instance), strict=True) if n]
+    return [
+        *rows,
+        ("tiling", "" if instance.tiling is None else instance.tiling.describe()),
+        ("tiles", whole(instance.n_tiles)),
+        ("tensors", f"{whole(instance.n_tensors)}: {', '.join(kinds)}" if kinds else whole(instance.n_tensors)),
+        ("least SRAM", "" if tile < 0 else f"{size(need)}, for the tile {instance.tile_ids[tile]}"),
+    ]
+
+
+def _problem_rows(problem: Problem | None) -> list[tuple[str, str]]:
+    if problem is None:
+        return []
+    model, dtype = problem.model, problem.dtype
+    hardware = hardware_summary(problem.hardware)
+    dims = ", ".join(
+        f"{name} {getattr(model, name):,}" for name in ("d_model", "d_inner", "d_state", "d_conv", "dt_rank")
+    )
+    return [
+        ("model", f"{model.name}: {model.layers} layers, {dims}"),
+        ("hardware", f"{problem.hardware.name}: {problem.hardware.clock_ghz:g} GHz"),
+        ("cores", str(hardware["cores"])),
+        ("memories", str(hardware["memories"])),
+        ("channels", str(hardware["channels"])),
+        ("tokens", whole(problem.seq_len)),
+        ("scope", f"{problem.scope}, initial state: {problem.initial_state}"),
+        ("bytes each", f"weights {dtype.weights}, activations {dtype.activations}, state {dtype.state}"),
+    ]
+
+
+def _few(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) <= 6 else f"{names[0]}, {names[1]}, ... {names[-1]}"
+
+
+def _operator_table(instance: Instance) -> Table:
+    table = columns("operator", "tiles>", "work>", "weights>", "reads>", "writes>")
+    records = operator_records(instance)
+    for record in records[:_MOST_OPERATORS]:
+        name, tiles, work, *n_bytes = record.values()
+        cells = [size(n) if isinstance(n, int) and n else "-" for n in n_bytes]
+        table.add_row(str(name), f"{tiles:,}", f"{work:,}", *cells)
+    if len(records) > _MOST_OPERATORS:
+        table.add_row(f"... {len(records) - _MOST_OPERATORS} more")
+    return table
+
+
+_MOST_OPERATORS = 40  # a job shop has as many as it has jobs
+
+
+def _bound_table(bounds: list[Bound]) -> Table:
+    table = columns("cycles>", "reason")
+    for bound in bounds:
+        table.add_row(whole(bound.cycles), bound.reason)
+    return table

@@ -1,0 +1,133 @@
+"""``ssmopt solve``: the best schedule of one instance, and how far from optimal it can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssmopt.commands.options import (
+    HardwareOption,
+    InstanceArgument,
+    JsonOption,
+    ModelOption,
+    QuietOption,
+    SeedOption,
+    SeqLenOption,
+    SramOption,
+    TimeLimitOption,
+    WorkersOption,
+)
+from ssmopt.commands.output import exit_code, pairs, result_rows, say, say_json
+from ssmopt.commands.progress import showing_progress
+from ssmopt.commands.signals import finishing
+from ssmopt.commands.target import file_stem, load_target
+from ssmopt.errors import InputError, nearest
+
+
+def solve(
+    instance: InstanceArgument = None,
+    model: ModelOption = None,
+    hardware: HardwareOption = None,
+    seq_len: SeqLenOption = None,
+    sram: SramOption = None,
+    solver: Annotated[
+        str, typer.Option("--solver", help="auto, or a name from 'ssmopt list solvers'.", metavar="NAME")
+    ] = "auto",
+    time_limit: TimeLimitOption = 60.0,
+    workers: WorkersOption = None,
+    seed: SeedOption = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Schedule to write.", show_default="INSTANCE.schedule.json"
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Picture to write (.png, .svg, .pdf).", show_default="INSTANCE.schedule.png"
+        ),
+    ] = None,
+    no_plot: Annotated[bool, typer.Option("--no-plot", help="Write no picture.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FILE", help="Also write the tile instance that was scheduled, as JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Find a good schedule and prove how good it is.
+
+    Writes the schedule and a picture of it into the current folder.
+    With --json only the files that --output, --plot and --export name.
+    Ctrl-C stops the search and keeps the best schedule so far.
+
+    [bold]Examples[/bold]
+
+    [cyan]$ ssmopt solve mamba-130m-marca-L64[/cyan]
+
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --sram 1MiB --time-limit 10[/cyan]
+
+    [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 256 -o best.json --plot best.svg[/cyan]
+
+    [cyan]$ ssmopt solve my-problem.json --json[/cyan]
+    """
+    if plot is not None and no_plot:
+        raise InputError("give either --plot or --no-plot, not both")
+    target = load_target(instance, model, hardware, seq_len, sram)
+    check_solver(solver)
+
+    from ssmopt.export.gantt import plot_format, save_plot
+    from ssmopt.files.atomic import check_writable
+    from ssmopt.files.schedule import write_schedule
+    from ssmopt.files.tile_instance import write_instance
+    from ssmopt.solve import solve as run
+
+    stem = file_stem(target.what.name)
+    if output is None and not as_json:
+        output = Path(f"{stem}.schedule.json")
+    if plot is None and not as_json and not no_plot:
+        plot = Path(f"{stem}.schedule.png")
+    if plot is not None:
+        plot_format(plot)
+    for file in (output, plot, export):
+        if file is not None:
+            check_writable(file)
+
+    with showing_progress(target.what.name, time_limit, quiet=quiet) as listener:
+        result = run(
+            target.what, tiling=target.tiling, solver=solver, time_limit=time_limit, workers=workers, seed=seed,
+            on_progress=listener,
+        )  # fmt: skip
+
+    with finishing() as signals:
+        written: list[Path] = []
+        if result.schedule is not None:
+            if output is not None:
+                write_schedule(output, result.instance, result.schedule, status=result.status, bound=result.bound)
+                written.append(output)
+            if export is not None:
+                write_instance(export, result.instance)
+                written.append(export)
+            if plot is not None:
+                save_plot(plot, result.instance, result.schedule, lower_bound=result.lower_bound)
+                written.append(plot)
+        if as_json:
+            say_json(result.as_dict())
+        else:
+            say(pairs([*result_rows(result), *(("wrote", str(file)) for file in written)]))
+    raise typer.Exit(exit_code([result], signals))
+
+
+def check_solver(name: str) -> None:
+    """Raise `InputError` unless there is a solver of that name."""
+    from ssmopt.solvers import SOLVERS
+
+    known = ["auto", *SOLVERS]
+    if name not in known:
+        raise InputError(f"unknown solver {name!r}{nearest(name, known)}", key="--solver")

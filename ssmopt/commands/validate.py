@@ -1,0 +1,74 @@
+"""``ssmopt validate``: whether a schedule obeys every rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssmopt.commands.options import JsonOption, SramOption
+from ssmopt.commands.output import columns, say, say_json
+from ssmopt.commands.target import load_target
+from ssmopt.errors import InputError
+from ssmopt.export.units import whole
+
+
+def validate(
+    instance: Annotated[
+        str,
+        typer.Argument(
+            metavar="INSTANCE", help="Name, instance file (.yaml) or tile instance (.json) of the schedule.",
+            show_default=False,
+        ),
+    ],
+    schedule: Annotated[
+        Path, typer.Argument(metavar="SCHEDULE", help="Schedule to check, as JSON.", show_default=False)
+    ],
+    sram: SramOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Check a schedule against the rules of a feasible one.
+
+    The exit code is 0 for a valid schedule and 1 for one that breaks a rule.
+
+    [bold]Examples[/bold]
+
+    [cyan]$ ssmopt validate my-problem.json my-problem.schedule.json[/cyan]
+
+    [cyan]$ ssmopt validate tiles.json schedule.json --json[/cyan]
+    """
+    from ssmopt.files.schedule import read_schedule
+    from ssmopt.validate import validate as check
+
+    tiles = load_target(instance, sram=sram).instance()
+    try:
+        found = read_schedule(schedule, tiles)
+    except InputError as error:
+        if error.key == "instance.sha256" and tiles.problem is not None:
+            # The solver may have chosen another tiling than the default one.
+            hint = "; 'ssmopt solve --export FILE' writes the tiles that a schedule belongs to, to validate against"
+            raise InputError(error.message + hint, file=error.file, key=error.key) from None
+        raise
+    violations = check(tiles, found)
+    if as_json:
+        say_json(
+            {
+                "instance": tiles.name,
+                "schedule": str(schedule),
+                "solver": found.solver,
+                "makespan": found.makespan,
+                "valid": not violations,
+                "violations": [
+                    {"rule": v.rule, "object": v.object, "time": v.time, "message": v.message} for v in violations
+                ],
+            }
+        )
+    elif violations:
+        table = columns("rule", "object", "time>", "message")
+        for violation in violations:
+            table.add_row(violation.rule, violation.object, whole(violation.time), violation.message)
+        say(f"invalid: {len(violations)} of the rules V1 to V10 broken, each shown where it is broken first", table)
+    else:
+        say(f"valid: makespan {whole(found.makespan)} cycles, {whole(len(found.tiles))} tiles, by {found.solver}")
+    raise typer.Exit(1 if violations else 0)

@@ -1,0 +1,1 @@
+"""Schedules as pictures and as files for other tools."""

@@ -1,0 +1,50 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+
+def whole(number: int | None) -> str:
+    """Digits in groups of three; a dash for None."""
+    return "-" if number is None else f"{number:,}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, with more digits when it is small; a dash for None."""
+    if share is None:
+        return "-"
+    digits = 1 if abs(share) >= 0.1 else 2 if abs(share) >= 0.001 or share == 0 else 4
+    return f"{100 * share:.{digits}f} %"
+
+
+def size_unit(n_bytes: float) -> tuple[float, str]:
+    """The binary unit that suits a number of bytes: its value in bytes, and its name."""
+    for value, name in ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB")):
+        if n_bytes >= value:
+            return value, name
+    return 1.0, "bytes"
+
+
+def size(n_bytes: int | None) -> str:
+    """Bytes in the binary unit that suits them, such as ``1.5 MiB``; a dash for None."""
+    if n_bytes is None:
+        return "-"
+    value, name = size_unit(n_bytes)
+    return f"{n_bytes:,} bytes" if value == 1 else f"{n_bytes / value:.4g} {name}"
+
+
+def megabytes(n_bytes: int | None) -> str:
+    """Bytes in decimal megabytes, as traffic is quoted; a dash for None."""
+    return "-" if n_bytes is None else f"{n_bytes / 1e6:,.2f} MB"
+
+
+def milliseconds(ms: float | None) -> str:
+    """Milliseconds with four significant digits; a dash for None."""
+    return "-" if ms is None else f"{ms:.4g} ms" if ms < 1000 else f"{ms:,.0f} ms"
+
+
+def cycles(number: float) -> str:
+    """Cycles for an axis, such as ``250k`` or ``1.5M``."""
+    for value, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= value:
+            return f"{number / value:.6g}{suffix}"
+    return f"{number:.6g}"

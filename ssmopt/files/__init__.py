@@ -1,0 +1,1 @@
+"""Reading and writing: configuration in YAML, tile instances and schedules in JSON."""

@@ -1,0 +1,179 @@
+"""Instances from YAML: which model on which hardware, how many tokens, and how it is cut into tiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ssmopt.errors import InputError
+from ssmopt.files.parts import array_shape, hardware_of, model_of, read_hardware, read_model
+from ssmopt.files.text import PathLike
+from ssmopt.files.yaml_reader import Section, Value, read_yaml
+from ssmopt.hardware import Hardware
+from ssmopt.model import Model
+from ssmopt.problem import INITIAL_STATES, SCOPES, Dtype, Problem
+from ssmopt.tiling import LOOP_ORDERS, PROJECTIONS, ProjectionTiling, Tiling
+
+__all__ = ["Find", "is_path", "read_hardware", "read_model", "read_problem"]
+
+Find = Callable[[str, str], Path]
+"""``find(folder, name)``: the library's file of that name; ``folder`` is ``models`` or ``hardware``."""
+
+_KEYS = (
+    "name", "model", "hardware", "seq_len", "batch", "layers", "scope", "initial_state", "dtype", "overrides", "tiling",
+)  # fmt: skip
+
+
+def is_path(name: str, base: PathLike = "") -> bool:
+    """Whether a name means a file, looked for relative to ``base``, rather than an entry of the library."""
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    return (
+        name.endswith((".yaml", ".yml", ".json"))
+        or any(separator in name for separator in separators)
+        or os.path.isfile(os.path.join(base, name))
+    )
+
+
+def read_problem(path: PathLike, find: Find) -> tuple[Problem, Tiling | None]:
+    """What an instance file asks for, with its overrides applied, and its tiling; None where that is ``auto``.
+
+    Parameters
+    ----------
+    path
+        The instance file.
+    find
+        Finds models and hardware that the file names; paths in it are relative to the file itself.
+
+    Raises
+    ------
+    InputError
+        The file, or one that it refers to, cannot be read or asks for something impossible.
+    """
+    section = read_yaml(path)
+    if "format" in section:
+        raise section.value("format").error(
+            "expected an instance in YAML; this looks like a tile instance or a schedule"
+        )
+    section.only(*_KEYS)
+    name, folder = Path(path).stem, Path(path).parent
+    model = _model(section.value("model"), name, folder, find)
+    hardware = _hardware(section.value("hardware"), name, folder, find)
+    if "overrides" in section:
+        hardware = _override(hardware, section.section("overrides"))
+    with section.placing_errors():
+        problem = Problem(
+            name=section.text("name", name),
+            model=model,
+            hardware=hardware,
+            seq_len=section.integer("seq_len"),
+            batch=section.integer("batch", 1),
+            layers=section.integer("layers", 1),
+            scope=section.text("scope", "block", SCOPES),
+            initial_state=section.text("initial_state", "load", INITIAL_STATES),
+            dtype=_dtype(section),
+        )
+        return problem, _tiling(section, model)
+
+
+def _model(value: Value, name: str, folder: Path, find: Find) -> Model:
+    if value.is_mapping:
+        return model_of(value.section(), name)
+    return read_model(_referenced(value, "models", folder, find))
+
+
+def _hardware(value: Value, name: str, folder: Path, find: Find) -> Hardware:
+    if value.is_mapping:
+        return hardware_of(value.section(), name)
+    return read_hardware(_referenced(value, "hardware", folder, find))
+
+
+def _referenced(value: Value, library_folder: str, folder: Path, find: Find) -> Path:
+    """The file that a name or path in an instance file means."""
+    name = value.text()
+    if is_path(name, folder):
+        if not os.path.exists(folder / name):
+            raise value.error(f"no such file: {str(folder / name)!r}")
+        return folder / name
+    try:
+        return find(library_folder, name)
+    except InputError as error:
+        raise value.error(error.message) from None
+
+
+def _override(hardware: Hardware, section: Section) -> Hardware:
+    for field, value in section.values.items():
+        try:
+            hardware = hardware.override(field, _new_value(field, value))
+        except InputError as error:
+            raise value.error(error.message) if error.file is None else error from None
+    return hardware
+
+
+def _new_value(field: str, value: Value) -> object:
+    if field == "sram" or field.endswith(".capacity"):
+        return value.size()
+    return list(array_shape(value)) if value.is_list else value.any_number()
+
+
+def _dtype(section: Section) -> Dtype:
+    if "dtype" not in section:
+        return Dtype()
+    dtype, default = section.section("dtype"), Dtype()
+    dtype.only("weights", "activations", "state")
+    return Dtype(
+        weights=dtype.integer("weights", default.weights),
+        activations=dtype.integer("activations", default.activations),
+        state=dtype.integer("state", default.state),
+    )
+
+
+def _tiling(section: Section, model: Model) -> Tiling | None:
+    if "tiling" not in section:
+        return None
+    if not section.value("tiling").is_mapping:
+        if section.value("tiling").is_list:
+            raise section.value("tiling").error("expected 'auto' or a mapping, not a list")
+        section.text("tiling", choices=["auto"])
+        return None
+    tiling, default = section.section("tiling"), Tiling()
+    tiling.only(
+        "tokens", "state_tokens", "scan", "channel_splits", "state_splits", "projections", "loop_order"
+    )  # fmt: skip
+    _at_most(tiling, "channel_splits", model.d_inner, "d_inner")
+    _at_most(tiling, "state_splits", model.d_state, "d_state")
+    return Tiling(
+        tokens=tiling.integer("tokens", default.tokens),
+        state_tokens=tiling.integer("state_tokens", default.state_tokens),
+        scan=tiling.boolean("scan", default.scan),
+        channel_splits=tiling.integer("channel_splits", default.channel_splits),
+        state_splits=tiling.integer("state_splits", default.state_splits),
+        projections=_projections(tiling.section("projections"), model) if "projections" in tiling else {},
+        loop_order=tiling.text("loop_order", default.loop_order, LOOP_ORDERS),
+    )
+
+
+def _projections(section: Section, model: Model) -> dict[str, ProjectionTiling]:
+    section.only(*PROJECTIONS)
+    shapes = {
+        "in_proj": (model.d_model, 2 * model.d_inner),
+        "x_proj": (model.d_inner, model.dt_rank + 2 * model.d_state),
+        "dt_proj": (model.dt_rank, model.d_inner),
+        "out_proj": (model.d_inner, model.d_model),
+    }
+    cuts = {}
+    for name in section.values:
+        cut = section.section(name)
+        cut.only("columns", "reduction")
+        reduction, columns = shapes[name]
+        _at_most(cut, "columns", columns, f"the columns of {name}")
+        _at_most(cut, "reduction", reduction, f"the rows of {name}")
+        with cut.placing_errors():
+            cuts[name] = ProjectionTiling(columns=cut.integer("columns", 1), reduction=cut.integer("reduction", 1))
+    return cuts
+
+
+def _at_most(section: Section, key: str, limit: int, what: str) -> None:
+    """Refuse to cut a dimension into more pieces than it has elements."""
+    if section.integer(key, 1) > limit:
+        raise section.value(key).error(f"expected at most {limit} ({what}), not {section.integer(key)}")

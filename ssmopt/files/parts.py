@@ -1,0 +1,164 @@
+"""Models and hardware from YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssmopt.errors import InputError
+from ssmopt.files.text import PathLike
+from ssmopt.files.yaml_reader import Section, Value, read_yaml
+from ssmopt.hardware import KERNELS, OPERATIONS, Channel, CoreGroup, Hardware, Memory
+from ssmopt.model import FAMILIES, Model
+
+CHANNELS_PER_DT_RANK = 16
+"""``dt_rank`` defaults to ``ceil(d_model / 16)``, as in the published Mamba configurations."""
+
+
+def read_model(path: PathLike) -> Model:
+    """A model from a YAML file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or does not describe a model.
+    """
+    return model_of(read_yaml(path), Path(path).stem)
+
+
+def read_hardware(path: PathLike) -> Hardware:
+    """An accelerator from a YAML file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or does not describe an accelerator.
+    """
+    return hardware_of(read_yaml(path), Path(path).stem)
+
+
+def model_of(section: Section, default_name: str) -> Model:
+    """A model from a mapping; ``default_name`` is used where it has no ``name``."""
+    section.only(
+        "name", "family", "layers", "d_model", "expand", "d_inner", "d_state", "d_conv", "dt_rank"
+    )  # fmt: skip
+    family = section.text("family", choices=FAMILIES)
+    d_model = section.integer("d_model")
+    with section.placing_errors():
+        return Model(
+            name=section.text("name", default_name),
+            family=family,
+            layers=section.integer("layers"),
+            d_model=d_model,
+            d_inner=_d_inner(section, d_model),
+            d_state=section.integer("d_state"),
+            d_conv=section.integer("d_conv"),
+            dt_rank=section.integer("dt_rank", -(-d_model // CHANNELS_PER_DT_RANK)),
+        )
+
+
+def _d_inner(section: Section, d_model: int) -> int:
+    if "expand" not in section:
+        if "d_inner" not in section:
+            raise InputError(
+                "this key is missing; give d_inner, or expand for d_inner = expand * d_model", key="d_inner"
+            )
+        return section.integer("d_inner")
+    expand = section.integer("expand")
+    if expand <= 0:
+        raise InputError(f"expected a positive whole number, not {expand}", key="expand")
+    expanded = expand * d_model
+    if section.integer("d_inner", expanded) != expanded:
+        raise InputError(f"expected expand * d_model = {expanded}; give only one of expand and d_inner", key="d_inner")
+    return expanded
+
+
+def hardware_of(section: Section, default_name: str) -> Hardware:
+    """An accelerator from a mapping; ``default_name`` is used where it has no ``name``."""
+    section.only(
+        "name", "clock_ghz", "area_mm2", "dram_pj_per_bit", "op_cycles", "memories", "cores", "channels"
+    )  # fmt: skip
+    op_cycles = _op_cycles(section, {})
+    memories = tuple(_memory(item.section()) for item in section.items("memories"))
+    memory_ids = [memory.id for memory in memories]
+    with section.placing_errors():
+        return Hardware(
+            name=section.text("name", default_name),
+            clock_ghz=section.number("clock_ghz"),
+            memories=memories,
+            cores=tuple(_core_group(item.section(), memory_ids, op_cycles) for item in section.items("cores")),
+            channels=tuple(_channel(item.section(), memory_ids) for item in section.items("channels")),
+            area_mm2=_positive(section, "area_mm2"),
+            dram_pj_per_bit=_positive(section, "dram_pj_per_bit"),
+        )
+
+
+def _memory(section: Section) -> Memory:
+    section.only("id", "capacity")
+    with section.placing_errors():
+        return Memory(id=section.text("id"), capacity=section.size("capacity"))
+
+
+def _core_group(section: Section, memory_ids: list[str], op_cycles: dict[str, int]) -> CoreGroup:
+    section.only("id", "memory", "array", "count", "runs", "tile_overhead_cycles", "op_cycles")
+    rows, columns = array_shape(section.value("array"))
+    with section.placing_errors(rows="array", columns="array"):
+        return CoreGroup(
+            id=section.text("id"),
+            memory=section.text("memory", choices=memory_ids),
+            rows=rows,
+            columns=columns,
+            count=section.integer("count", 1),
+            runs=_runs(section),
+            tile_overhead_cycles=section.integer("tile_overhead_cycles"),
+            op_cycles=_op_cycles(section, op_cycles),
+        )
+
+
+def _channel(section: Section, memory_ids: list[str]) -> Channel:
+    section.only("id", "bandwidth", "lanes", "connects")
+    with section.placing_errors():
+        return Channel(
+            id=section.text("id"),
+            bandwidth=section.integer("bandwidth"),
+            connects=tuple(item.text(["dram", *memory_ids]) for item in section.items("connects")),
+            lanes=section.integer("lanes", 1),
+        )
+
+
+def array_shape(value: Value) -> tuple[int, int]:
+    """``[rows, columns]`` of an array of processing elements."""
+    sides = value.items() if value.is_list else []
+    if len(sides) != 2:
+        raise value.error("expected [rows, columns]")
+    return sides[0].integer(), sides[1].integer()
+
+
+def _runs(section: Section) -> tuple[str, ...]:
+    if "runs" not in section:
+        return KERNELS
+    value = section.value("runs")
+    if value.is_list:
+        return tuple(item.text(KERNELS) for item in value.items())
+    value.text(["all"])
+    return KERNELS
+
+
+def _op_cycles(section: Section, inherited: dict[str, int]) -> dict[str, int]:
+    """Cycles of each operation; those that the section does not give are inherited."""
+    if "op_cycles" not in section:
+        return inherited
+    own = section.section("op_cycles")
+    own.only(*OPERATIONS)
+    for name, value in own.values.items():
+        if value.integer() <= 0:
+            raise value.error(f"expected a positive whole number of cycles for {name!r}")
+    return inherited | {name: value.integer() for name, value in own.values.items()}
+
+
+def _positive(section: Section, key: str) -> float | None:
+    if key not in section:
+        return None
+    number = section.number(key)
+    if number <= 0:
+        raise section.value(key).error(f"expected a positive number, not {number:g}")
+    return number
