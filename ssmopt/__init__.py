@@ -1,0 +1,49 @@
+"""Schedules the prefill of state space models on tiled accelerators, and proves how good the schedule is."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from ssmopt.build import build_instance, load_instance
+from ssmopt.decode import Policy, decode
+from ssmopt.errors import CapacityError, InputError, SsmoptError
+from ssmopt.experiments.compare import Comparison, compare
+from ssmopt.hardware import Hardware
+from ssmopt.instance import Instance
+from ssmopt.library import load_hardware, load_model, load_problem
+from ssmopt.model import Model
+from ssmopt.problem import Problem
+from ssmopt.result import Result
+from ssmopt.schedule import Schedule
+from ssmopt.solve import solve
+from ssmopt.tiling import ProjectionTiling, Tiling
+from ssmopt.validate import validate
+
+try:
+    __version__ = version("ssmopt")
+except PackageNotFoundError:  # Run from a source tree that is not installed.
+    __version__ = "0+unknown"
+
+__all__ = [
+    "CapacityError",
+    "Comparison",
+    "Hardware",
+    "InputError",
+    "Instance",
+    "Model",
+    "Policy",
+    "Problem",
+    "ProjectionTiling",
+    "Result",
+    "Schedule",
+    "SsmoptError",
+    "Tiling",
+    "__version__",
+    "build_instance",
+    "compare",
+    "decode",
+    "load_hardware",
+    "load_instance",
+    "load_model",
+    "load_problem",
+    "solve",
+    "validate",
+]

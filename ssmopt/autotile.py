@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import Policy, decode
@@ -13,7 +13,7 @@ from ssmopt.errors import CapacityError, InputError
 from ssmopt.heuristics.fuse_block import block_order
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
-from ssmopt.tiling import ProjectionTiling, Tiling
+from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
 _PERIODS = 3
@@ -44,8 +44,9 @@ class TilingChoice:
 
 @dataclass(frozen=True)
 class _Point:
-    """One candidate; all but the tokens are exponents of two of a number of pieces."""
+    """One candidate; from ``channels`` on, exponents of two of a number of pieces."""
 
+    loop_order: str
     tokens: int
     state_tokens: int
     channels: int
@@ -80,11 +81,15 @@ class _Point:
                     pieces(self.out_columns, model.d_model), pieces(self.out_reduction, model.d_inner)
                 ),
             },
+            loop_order=self.loop_order,
         )
 
 
 def choose_tiling(
-    problem: Problem, *, deadline: float | None = None, on_candidate: Callable[[int, int], None] | None = None
+    problem: Problem,
+    *,
+    should_stop: Callable[[], bool] | None = None,
+    on_candidate: Callable[[int, int], None] | None = None,
 ) -> TilingChoice:
     """Search tilings coordinate by coordinate, by the makespan of their decoded depth-first schedules.
 
@@ -92,8 +97,9 @@ def choose_tiling(
     ----------
     problem
         What is to be tiled.
-    deadline
-        `time.monotonic` value after which the best so far is returned. Without one the choice is deterministic.
+    should_stop
+        Asked between candidates; once it says yes, the best so far is returned. Without it the choice is
+        deterministic.
     on_candidate
         Called with the number of candidates tried and the best makespan so far, whenever that improves.
 
@@ -103,7 +109,7 @@ def choose_tiling(
         No candidate fits the memory.
     """
     floor = best(lower_bounds(problem)).cycles
-    search = _Search(problem, floor, deadline, on_candidate)
+    search = _Search(problem, floor, should_stop, on_candidate)
     search.start()
     improved = True
     while improved and not search.finished:
@@ -124,12 +130,12 @@ class _Search:
         self,
         problem: Problem,
         floor: int,
-        deadline: float | None,
+        should_stop: Callable[[], bool] | None,
         on_candidate: Callable[[int, int], None] | None,
     ):
         self.problem = problem
         self.floor = floor
-        self.deadline = deadline
+        self.should_stop = should_stop
         self.on_candidate = on_candidate
         self.known: set[_Point] = set()
         self.point: _Point | None = None
@@ -142,17 +148,14 @@ class _Search:
         """Whether nothing better can exist, or time is up."""
         if self.point is None:
             return False
-        late = self.deadline is not None and time.monotonic() > self.deadline
+        late = self.should_stop is not None and self.should_stop()
         return late or self.makespan <= self.floor
 
     def start(self) -> None:
-        """Try the coarsest points of each family that leave most of the memory free; failing that, any that fits."""
-        for share in (4, 2, 1):
-            for by_columns in (True, False):
-                for point in _finer(self.problem, by_columns):
-                    if _need_bytes(self.problem, point) * share <= _capacity(self.problem):
-                        self.try_point(point)
-                        break
+        """Try a point of each family and loop order that leaves room; failing that, any that fits."""
+        for share in (8, 4, 2):
+            for point in _first_points(self.problem, share):
+                self.try_point(point)
             if self.point is not None:
                 return
         raise _no_room(self.problem)
@@ -162,7 +165,8 @@ class _Search:
         assert self.point is not None
         base = self.point
         for value in _axis_values(self.problem, base, axis):
-            yield dataclasses.replace(base, **{axis: value})
+            change: dict[str, Any] = {axis: value}
+            yield dataclasses.replace(base, **change)
 
     def try_point(self, point: _Point) -> bool:
         """Decode a point unless it is known; True when it is the best so far."""
@@ -186,20 +190,23 @@ def _capacity(problem: Problem) -> int:
     return min(memory.capacity for memory in problem.hardware.memories)
 
 
-def _need_bytes(problem: Problem, point: _Point) -> int:
-    """Bytes that the largest tile of a point needs; the first token tile is as large as any."""
-    first = dataclasses.replace(problem, seq_len=min(problem.seq_len, point.tokens))
-    return int(build_tiles(first, point.tiling(problem)).tile_need_bytes.max())
-
-
 def _no_room(problem: Problem) -> CapacityError:
-    needs = {point: _need_bytes(problem, point) for columns in (True, False) for point in _finer(problem, columns)}
-    least = min(needs, key=lambda point: needs[point])
+    """The error for the candidate that needs least: a token at a time, and the finest cuts that are looked at."""
+    fine = (problem.model.d_inner - 1).bit_length()
+    point = _Point("tokens", 1, 1, min(fine, 9), min(fine, 9), 0, 0, min(fine, 9))
+    first = dataclasses.replace(problem, seq_len=1)
+    instance = build_tiles(first, point.tiling(problem))
     try:
-        build_tiles(_short(problem, least.tokens), least.tiling(problem)).check_capacity()
+        instance.check_capacity()
     except CapacityError as error:
         return error
-    raise AssertionError("a candidate fits after all")
+    need, tile = instance.minimum_capacity()
+    return CapacityError(
+        f"no tiling that was tried fits {_capacity(problem):,} bytes",
+        tile=instance.tile_ids[tile],
+        need_bytes=need,
+        capacity_bytes=_capacity(problem),
+    )
 
 
 def _short(problem: Problem, tokens: int) -> Problem:
@@ -207,32 +214,57 @@ def _short(problem: Problem, tokens: int) -> Problem:
     return dataclasses.replace(problem, seq_len=min(problem.seq_len, _PERIODS * tokens))
 
 
-def _finer(problem: Problem, by_columns: bool) -> Iterator[_Point]:
-    """Ever finer points, from large token tiles with whole rows of channels down.
+def _first_points(problem: Problem, share: int) -> Iterator[_Point]:
+    """Points whose streamed pieces take ``1 / share`` of the memory, with the most tokens that then fit.
 
-    One family cuts ``out_proj`` along its columns and keeps what it reads, the other along the channels and keeps
-    its sums.
+    For each loop order one keeps what ``out_proj`` reads and cuts its columns, another keeps its sums.
     """
-    spread = (max(core.count for core in problem.hardware.cores) - 1).bit_length()
+    model, capacity = problem.model, _capacity(problem)
+    size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
+    piece = max(capacity // share, 1)
+    cores = max(core.count for core in problem.hardware.cores)
+
+    def exponent(n_bytes: int, room: int) -> int:
+        return max(0, (-(-n_bytes // max(room, 1)) - 1).bit_length())
+
     tokens = min(problem.seq_len, 256)
-    for step in range(16):
-        fine = spread + step + 2
-        yield _Point(
-            tokens=max(1, tokens >> max(0, (step - 4) // 2)),
-            state_tokens=1,
-            channels=spread + step,
-            in_columns=fine,
-            in_reduction=max(0, step - 8),
-            out_columns=fine if by_columns else 0,
-            out_reduction=max(0, step - 8) if by_columns else fine,
-        )
+    while tokens > 1 and 2 * tokens * width * size > capacity * 3 // 4:
+        tokens //= 2
+    channels = max(
+        exponent(5 * inner * model.d_state * size, capacity // 2),
+        exponent(4 * tokens * inner * size, capacity // 2),
+        (cores - 1).bit_length(),
+    )
+    kept_in = exponent(tokens * width * size, capacity // 2)
+    kept_out = exponent(tokens * inner * size, capacity // 2)
+    sums_out = exponent(tokens * width * size, capacity // 2)
+    w_in, w_out = width * inner * problem.dtype.weights, inner * width * problem.dtype.weights
+    spread = (cores - 1).bit_length()
+    in_columns = max(spread, exponent(w_in, piece) - kept_in)
+    for order in LOOP_ORDERS:
+        for columns, reduction in (
+            (max(spread, exponent(w_out, piece) - kept_out), kept_out),
+            (sums_out, max(0, exponent(w_out, piece) - sums_out)),
+        ):
+            yield _Point(order, tokens, 1, channels, in_columns, kept_in, columns, reduction)
 
 
-_AXES = ("channels", "tokens", "state_tokens", "in_columns", "out_columns", "out_reduction", "in_reduction")
+_AXES = (
+    "loop_order",
+    "channels",
+    "tokens",
+    "state_tokens",
+    "in_columns",
+    "out_columns",
+    "out_reduction",
+    "in_reduction",
+)
 
 
-def _axis_values(problem: Problem, point: _Point, axis: str) -> list[int]:
-    """Up to two values to either side of the point's, nearest first."""
+def _axis_values(problem: Problem, point: _Point, axis: str) -> list[int] | list[str]:
+    """The other loop order, or up to two values to either side of the point's, nearest first."""
+    if axis == "loop_order":
+        return [order for order in LOOP_ORDERS if order != point.loop_order]
     if axis == "tokens":
         powers = {1 << e for e in range(11) if 1 << e < problem.seq_len}
         choices = sorted(powers | ({problem.seq_len} if problem.seq_len <= 1024 else set()))

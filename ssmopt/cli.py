@@ -7,12 +7,12 @@ signal.
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import ssmopt
 from ssmopt.commands.compare import compare
 from ssmopt.commands.listing import list_names
 from ssmopt.commands.output import complain, say
@@ -58,10 +58,7 @@ app.command("show")(show)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        try:
-            say(f"ssmopt {version('ssmopt')}")
-        except PackageNotFoundError:
-            say("ssmopt (not installed)")
+        say(f"ssmopt {ssmopt.__version__}")
         raise typer.Exit()
 
 

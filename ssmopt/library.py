@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import ssmopt
 from ssmopt.errors import InputError, nearest
 from ssmopt.files.config import is_path, read_problem
 from ssmopt.files.parts import read_hardware, read_model
@@ -68,7 +67,7 @@ def load_problem(name_or_path: PathLike) -> tuple[Problem, Tiling | None]:
 
 def _folder(kind: str) -> Path:
     """Where the files of a kind are: inside an installed package, or beside the package in a checkout."""
-    package = Path(ssmopt.__file__).parent
+    package = Path(__file__).parent
     data = package / "data"
     return (data if data.is_dir() else package.parent) / kind
 

@@ -10,6 +10,9 @@ It shares no code with anything that makes schedules. Where the definitions leav
 * A transfer that reads before the load, move or tile that began its source residency has ended breaks V4 and V6.
 * An addition, other than the first, without the partial sum in its core's memory breaks V3 and V10.
 * A tile that never runs, and an output without a copy in DRAM, are found missing at the maximum end.
+* A tensor is never complete if a tile that writes it never runs, so that its readers and stores are too early.
+* A row with an index out of range, or with an end before its start or 0, breaks V1 (tiles), V6 (transfers) or V5
+  (residencies) and is left out of everything else.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Rules:
         self.produced = self.accumulated.copy()
         self.produced[instance.outputs.indices] = True
         # A tensor is never complete if a tile that writes it never runs.
-        never = np.setdiff1d(np.arange(instance.n_tiles), runs.tile)
+        never = np.flatnonzero(np.bincount(runs.tile, minlength=instance.n_tiles) == 0)
         self.complete = np.zeros(instance.n_tensors, dtype=np.int64)
         self.complete[_row_entries(instance.outputs, never)[1]] = span
         self.complete[_row_entries(instance.accumulates, never)[1]] = span

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import importlib
 import io
 import json
 import os
@@ -21,6 +22,7 @@ import ssmopt
 from ssmopt.cli import app
 from ssmopt.result import Result
 
+SOLVE_MODULE = importlib.import_module("ssmopt.solve")  # the package has a function of the same name
 TINY = ("--model", "mamba-tiny", "--hardware", "tiny", "--seq-len", "4")
 TINY_NAME = "mamba-tiny-tiny-L4"
 QUICK = ("--solver", "fuse-block")
@@ -150,7 +152,7 @@ class TestShow:
     def test_for_people(self, run: Run) -> None:
         outcome = run("show", "mamba-130m-marca-L64")
         assert outcome.code == 0
-        for part in ("24 layers", "24 MiB", "in_proj", "mul_hC", "compulsory traffic", "instance bounds"):
+        for part in ("24 layers", "24 MiB", "in_proj", "out_proj", "compulsory traffic", "instance bounds"):
             assert part in outcome.out
 
     def test_as_json_with_export(self, run: Run) -> None:
@@ -218,7 +220,7 @@ class TestSolve:
         assert fields["lower_bound"] == fields["instance_bound"]
 
     def test_files_are_checked_before_solving(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ssmopt.solve.solve", None)
+        monkeypatch.setattr(SOLVE_MODULE, "solve", None)
         refused(run("solve", *TINY, "-o", "no/such/folder.json"), "cannot be written")
         refused(run("solve", *TINY, "--plot", "no/such/folder.png"), "cannot be written")
         refused(run("solve", *TINY, "--plot", "picture.gif"), "unknown picture format")
@@ -243,15 +245,13 @@ class TestSolve:
 
 def patch_result(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     """Change what the solver returns."""
-    import ssmopt.solve
-
-    original = ssmopt.solve.solve
+    original = SOLVE_MODULE.solve
 
     def changed(*args: object, **options: object) -> Result:
         result: Result = original(*args, **{**options, "solver": "fuse-block"})  # type: ignore[arg-type]
         return dataclasses.replace(result, **changes)
 
-    monkeypatch.setattr("ssmopt.solve.solve", changed)
+    monkeypatch.setattr(SOLVE_MODULE, "solve", changed)
 
 
 class TestValidate:

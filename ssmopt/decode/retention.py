@@ -82,6 +82,14 @@ class Segments:
     def __len__(self) -> int:
         return len(self.tensor)
 
+    def previous_last(self) -> IntArray:
+        """Per segment: position of the last use in the same tensor's segment before; -1 if there is none."""
+        previous = np.full(len(self), -1, dtype=np.int64)
+        if len(self):
+            same = self.tensor[1:] == self.tensor[:-1]
+            previous[1:][same] = self.last[:-1][same]
+        return previous
+
 
 def decide_retention(instance: Instance, order: IntArray, capacity: int, policy: Policy) -> tuple[Uses, Segments]:
     """Choose what to keep, what to drop and reload, how far loads run ahead and how long stores may wait.
@@ -204,15 +212,11 @@ def _following_begin(segments: Segments, n: int) -> IntArray:
 
 def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacity: int) -> None:
     """Let each load run ahead as far as room lasts, never overtaking an earlier load."""
-    previous_release = np.full(len(segments), -1, dtype=np.int64)
-    if len(segments):
-        same = segments.tensor[1:] == segments.tensor[:-1]
-        previous_release[1:][same] = segments.last[:-1][same]
     load = np.flatnonzero(segments.loaded)
     load = load[np.argsort(segments.first[load], kind="stable")]
     size = instance.tensor_bytes[segments.tensor[load]].tolist()
     first = segments.first[load].tolist()
-    floor = (previous_release[load] + 1).tolist()
+    floor = (segments.previous_last()[load] + 1).tolist()
     begin = list(first)
     frontier = 0
     for i in range(len(first)):

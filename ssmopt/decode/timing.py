@@ -47,6 +47,7 @@ class _Waits:
     store: IntArray
     load_release: list[int]
     load_store: list[int]
+    load_after: list[int]
     tile_release: list[int]
     tile_load: list[int]
     stores_until: list[int]
@@ -101,6 +102,7 @@ def _waits(instance: Instance, order: IntArray, uses: Uses, segments: Segments, 
         store=store,
         load_release=load_release.tolist(),
         load_store=_latest_store(segments, store_rank)[load].tolist(),
+        load_after=segments.previous_last()[load].tolist(),
         tile_release=tile_release.tolist(),
         tile_load=tile_load.tolist(),
         stores_until=np.cumsum(np.bincount(segments.release[store], minlength=n)).tolist(),
@@ -228,6 +230,9 @@ class _Machine:
             if self.store_start[store] < 0:
                 self._store(store)
             ready = max(ready, self.store_end[store])
+        after = self.waits.load_after[i]
+        if after >= 0:
+            ready = max(ready, self.ended_by[after])
         self._fill(ready, p)
         lane, start, end = self._earliest(ready, self.load_cycles, i)
         self.lane_free[lane] = end

@@ -9,6 +9,7 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.heuristics.base import Heuristic, Plan, roomy_policies, sort_by, tile_meta, topological
 from ssmopt.instance import Instance, TileMeta
+from ssmopt.tiling import PROJECTIONS
 
 _FRONT = ("in_proj", "conv1d", "silu_x", "x_proj")
 _STATE = ("mul_dA", "exp_dA", "mul_dB", "mul_dBx", "mul_hA", "add_h", "mul_hC", "scan")
@@ -65,13 +66,17 @@ def block_order(instance: Instance, *, gate_early: bool = False) -> IntArray:
     walk = np.where(sequential, token_low, 0)
     operator = meta.operator.astype(np.int64)
     number = np.arange(instance.n_tiles, dtype=np.int64)
+    state = (group, stage, walk)
+    is_projection = np.isin(names, PROJECTIONS) | (names == "residual")
+    column = np.where(is_projection, np.maximum(_range(meta, "K")[0], _range(meta, "D")[0]), 0)
     last_tile = (names == "out_proj") | (names == "residual")
-    column = np.where(last_tile, _range(meta, "D")[0], 0)
-    inner = (group, stage, walk, np.where(last_tile, 0, operator), column, operator, number)
+    kind = np.where(last_tile, 0, operator)
     if tiling is not None and tiling.loop_order == "channels":
-        keys = (phase, piece, token_tile, step, *inner)
+        # A piece of a weight serves all token tiles before the next piece is loaded.
+        summed = np.where(is_projection, channel, 0)
+        keys: tuple[IntArray, ...] = (phase, piece, step, *state, kind, summed, column, token_tile, operator, number)
     else:
-        keys = (token_tile, phase, piece, step, *inner)
+        keys = (token_tile, phase, piece, step, *state, kind, column, operator, number)
     return topological(instance, sort_by(*keys))
 
 

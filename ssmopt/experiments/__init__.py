@@ -1,0 +1,1 @@
+"""Many solvers or many instances in one go."""

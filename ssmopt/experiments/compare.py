@@ -1,0 +1,158 @@
+"""Every solver on one problem, each on the tiling that its definition asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssmopt.errors import CapacityError, InputError, nearest
+from ssmopt.instance import Instance
+from ssmopt.problem import Problem
+from ssmopt.result import Bound, ProgressListener, Result
+from ssmopt.solve import solve, tiling_for
+from ssmopt.solvers import HEURISTICS, SOLVERS
+from ssmopt.stopping import Stop
+from ssmopt.tiling import Tiling
+
+BASELINE = "layer-by-layer"
+"""The solver that speed-ups are relative to."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One solver's result, and how many times shorter its makespan is than the baseline's."""
+
+    result: Result
+    speedup: float | None
+
+    def as_dict(self) -> dict[str, object]:
+        """The result's fields and ``speedup``."""
+        return {**self.result.as_dict(), "speedup": self.speedup}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of several solvers on one problem, against one lower bound.
+
+    Attributes
+    ----------
+    instance
+        Name of what was solved.
+    bound
+        Bound under any tiling, or of the tile instance if there is nothing else.
+    rows
+        Slowest schedule first.
+    failures
+        Solvers that gave no schedule, with the reason.
+    """
+
+    instance: str
+    bound: Bound
+    rows: tuple[Row, ...]
+    failures: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lower_bound(self) -> int:
+        """Cycles."""
+        return self.bound.cycles
+
+    @property
+    def bound_reason(self) -> str:
+        """Why no schedule is shorter."""
+        return self.bound.reason
+
+    def as_dict(self) -> dict[str, object]:
+        """``instance``, ``lower_bound``, ``bound_reason`` and ``rows``, as ``--json`` prints them."""
+        return {
+            "instance": self.instance,
+            "lower_bound": self.lower_bound,
+            "bound_reason": self.bound_reason,
+            "rows": [row.as_dict() for row in self.rows],
+            "failures": [{"solver": solver, "reason": reason} for solver, reason in self.failures],
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"{self.instance}: lower bound {self.lower_bound:,} cycles ({self.bound_reason})"]
+        for row in self.rows:
+            speedup = "" if row.speedup is None else f"{row.speedup:6.2f}x"
+            lines.append(f"  {row.result.solver:22} {row.result.makespan or 0:>14,} {speedup:>8} {row.result.gap:8.2%}")
+        return "\n".join(lines)
+
+
+def compare(
+    target: Problem | Instance,
+    *,
+    tiling: Tiling | None = None,
+    solvers: Sequence[str] | None = None,
+    time_limit: float = 60.0,
+    workers: int | None = None,
+    seed: int = 0,
+    on_progress: ProgressListener | None = None,
+) -> Comparison:
+    """Run several solvers on one problem.
+
+    Parameters
+    ----------
+    target, tiling, workers, seed, on_progress
+        As for `ssmopt.solve`.
+    solvers
+        Names; None takes every heuristic that applies, and ``cpsat``.
+    time_limit
+        Wall seconds for all of them together; the heuristics go first, the rest is CP-SAT's.
+
+    Raises
+    ------
+    InputError
+        A solver is unknown, or the target cannot be used.
+    """
+    names = list(solvers) if solvers is not None else _applicable(target)
+    for name in names:
+        if name not in SOLVERS:
+            raise InputError(f"unknown solver {name!r}{nearest(name, SOLVERS)}")
+    stop = Stop(time_limit)
+    if tiling is None and isinstance(target, Problem):
+        with stop:
+            tiling = tiling_for(target, stop, on_progress)
+    results: list[Result] = []
+    failures: list[tuple[str, str]] = []
+    for name in sorted(names, key=lambda name: name not in HEURISTICS):
+        if stop.signal or (results and results[-1].interrupted):
+            break
+        try:
+            results.append(
+                solve(
+                    target,
+                    tiling=tiling,
+                    solver=name,
+                    time_limit=max(stop.remaining, 0.1),
+                    workers=workers,
+                    seed=seed,
+                    on_progress=on_progress,
+                )
+            )
+        except CapacityError as error:
+            failures.append((name, str(error)))
+    if not results:
+        raise InputError("; ".join(reason for _, reason in failures) or "no solver applies")
+    return _comparison(target.name, results, failures)
+
+
+def _applicable(target: Problem | Instance) -> list[str]:
+    heuristics = [name for name, h in HEURISTICS.items() if isinstance(target, Problem) or h.applies_to(target)]
+    return [*heuristics, "cpsat"]
+
+
+def _comparison(name: str, results: list[Result], failures: list[tuple[str, str]]) -> Comparison:
+    """Sort by makespan, slowest first, and relate to the baseline; the best bound counts for all."""
+    baseline = next((r.makespan for r in results if r.solver == BASELINE), None)
+    bound = max((r.bound for r in results), key=lambda b: b.cycles)
+    rows = []
+    for result in sorted(results, key=lambda r: -(r.makespan or 0)):
+        speedup = baseline / result.makespan if baseline and result.makespan else None
+        rows.append(Row(_with_bound(result, bound), speedup))
+    return Comparison(name, bound, tuple(rows), tuple(failures))
+
+
+def _with_bound(result: Result, bound: Bound) -> Result:
+    return dataclasses.replace(result, bound=bound)

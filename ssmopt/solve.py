@@ -1,0 +1,232 @@
+"""`solve`: tiling, bounds, heuristics, then CP-SAT; the best validated schedule, and a proof of how good it is."""
+
+from __future__ import annotations
+
+import os
+
+from ssmopt.autotile import choose_tiling
+from ssmopt.bounds import best, bounds_of, lower_bounds
+from ssmopt.cpsat import relaxed_bound, solve_exact
+from ssmopt.decode import decode
+from ssmopt.errors import InputError, nearest
+from ssmopt.heuristics.base import Heuristic
+from ssmopt.instance import Instance
+from ssmopt.problem import Problem
+from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
+from ssmopt.schedule import Schedule
+from ssmopt.solvers import HEURISTICS, SOLVERS
+from ssmopt.stopping import Stop
+from ssmopt.tiling import Tiling
+from ssmopt.validate import check
+from ssmopt.workload.tiles import build_tiles
+
+_EXACT_TILES = 4_000
+"""Beyond this many tiles the exact model costs more time to build than it can win back."""
+
+_TILING_SHARE = 0.3
+"""Share of the time limit that the search for a tiling may take."""
+
+
+def solve(
+    target: Problem | Instance,
+    *,
+    tiling: Tiling | None = None,
+    solver: str = "auto",
+    time_limit: float = 60.0,
+    workers: int | None = None,
+    seed: int = 0,
+    on_progress: ProgressListener | None = None,
+) -> Result:
+    """Schedule a problem or a tile instance.
+
+    Parameters
+    ----------
+    target
+        A problem (it is tiled first), or a tile instance.
+    tiling
+        How to tile a problem; None searches for a good tiling.
+    solver
+        A name in `ssmopt.solvers.SOLVERS`.
+    time_limit
+        Wall seconds for everything together. The first valid schedule is always completed.
+    workers
+        Threads of CP-SAT; None uses every core of this machine.
+    seed
+        Seed of CP-SAT.
+    on_progress
+        Called with the state of the search when it changes.
+
+    Returns
+    -------
+    Result
+        The best schedule, which `ssmopt.validate.check` has accepted, its bounds and its status.
+
+    Raises
+    ------
+    InputError
+        An argument or the target cannot be used.
+    CapacityError
+        A tile does not fit its memory.
+    """
+    if solver not in SOLVERS:
+        raise InputError(f"unknown solver {solver!r}{nearest(solver, SOLVERS)}")
+    if not time_limit > 0:
+        raise InputError(f"the time limit must be positive, not {time_limit}")
+    if workers is not None and workers <= 0:
+        raise InputError(f"the number of workers must be positive, not {workers}")
+    with Stop(time_limit) as stop:
+        instance, note = _prepare(target, tiling, solver, stop, on_progress)
+        search = Search(instance, solver, stop, on_progress, note)
+        if solver in HEURISTICS:
+            search.construct([HEURISTICS[solver]])
+        else:
+            search.construct(_starters(instance))
+            search.exact(workers or os.cpu_count() or 1, seed)
+        return search.result()
+
+
+def _starters(instance: Instance) -> list[Heuristic]:
+    """The heuristics whose best schedule CP-SAT starts from: those that take any tiling."""
+    return [h for h in HEURISTICS.values() if h.prescribe is None and h.applies_to(instance)]
+
+
+def _prepare(
+    target: Problem | Instance, tiling: Tiling | None, solver: str, stop: Stop, on_progress: ProgressListener | None
+) -> tuple[Instance, str]:
+    """The tile instance that the solver works on, and a note about its tiling."""
+    heuristic = HEURISTICS.get(solver)
+    if isinstance(target, Instance):
+        if tiling is not None:
+            raise InputError("a tiling can only be given for a problem, not for a tile instance")
+        if heuristic is not None and not heuristic.applies_to(target):
+            raise InputError(f"solver {solver!r} needs to know the operators of the tiles; {target.name!r} has none")
+        if heuristic is None or heuristic.prescribe is None or target.problem is None:
+            target.check_capacity()
+            return target, ""
+        problem, tiling = target.problem, target.tiling
+    else:
+        problem = target
+    if tiling is None:
+        tiling = tiling_for(problem, stop, on_progress)
+    note = ""
+    if heuristic is not None and heuristic.prescribe is not None:
+        tiling, note = heuristic.prescribe(problem, tiling)
+    instance = build_tiles(problem, tiling)
+    instance.check_capacity()
+    return instance, note
+
+
+def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | None) -> Tiling:
+    """Search a tiling within its share of the time, reporting how it goes."""
+    floor = best(lower_bounds(problem)).cycles
+
+    def report(tried: int, makespan: int) -> None:
+        if on_progress is not None:
+            on_progress(Progress(stop.elapsed, f"tiling {tried}", makespan, floor))
+
+    return choose_tiling(problem, should_stop=stop.after(_TILING_SHARE), on_candidate=report).tiling
+
+
+class Search:
+    """One run of a solver on one instance: the incumbent only ever improves, and is always valid."""
+
+    def __init__(
+        self, instance: Instance, solver: str, stop: Stop, on_progress: ProgressListener | None, note: str = ""
+    ):
+        self.instance = instance
+        self.solver = solver
+        self.stop = stop
+        self.on_progress = on_progress
+        self.note = note
+        self.bound, self.tile_bound = bounds_of(instance)
+        self.schedule: Schedule | None = None
+        self.infeasible = False
+
+    @property
+    def optimal(self) -> bool:
+        """Whether nothing better exists for this tile instance."""
+        return self.schedule is not None and self.schedule.makespan <= self.tile_bound.cycles
+
+    def offer(self, schedule: Schedule, phase: str) -> None:
+        """Take a schedule if it is better than the incumbent; it is validated first."""
+        if self.schedule is None or schedule.makespan < self.schedule.makespan:
+            check(self.instance, schedule)
+            self.schedule = schedule
+            self.report(phase)
+
+    def report(self, phase: str) -> None:
+        """Tell the listener where the search stands."""
+        if self.on_progress is not None:
+            makespan = None if self.schedule is None else self.schedule.makespan
+            self.on_progress(Progress(self.stop.elapsed, phase, makespan, self.bound.cycles))
+
+    def construct(self, heuristics: list[Heuristic]) -> None:
+        """Decode every plan of the heuristics, until time is up or one is optimal; at least one is always decoded."""
+        for heuristic in heuristics:
+            for order, policy in heuristic.plans(self.instance):
+                if self.schedule is not None and (self.optimal or self.stop()):
+                    return
+                self.offer(decode(self.instance, order, policy, solver=heuristic.name), heuristic.name)
+
+    def exact(self, workers: int, seed: int) -> None:
+        """Improve the incumbent, and the instance bound, by the exact model."""
+        if self.optimal or self.stop():
+            return
+        if self.instance.n_tiles > _EXACT_TILES:
+            self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model; heuristics only"
+            return
+        self.report("cpsat")
+        relaxed = relaxed_bound(
+            self.instance,
+            self.schedule,
+            instance_bound=self.tile_bound.cycles,
+            time_limit=self.stop.remaining * 0.2,
+            workers=workers,
+            seed=seed,
+            on_bound=None,
+            should_stop=self.stop,
+        )
+        self._raise_bound(Bound(relaxed, "CP-SAT on the instance without its memory limits"))
+        if self.optimal or self.stop():
+            return
+        outcome = solve_exact(
+            self.instance,
+            self.schedule,
+            instance_bound=self.tile_bound.cycles,
+            time_limit=self.stop.remaining,
+            workers=workers,
+            seed=seed,
+            on_schedule=lambda schedule: self.offer(schedule, "cpsat"),
+            on_bound=lambda cycles: self._raise_bound(Bound(cycles, "CP-SAT on the exact model")),
+            should_stop=self.stop,
+        )
+        if outcome.schedule is not None:
+            self.offer(outcome.schedule, "cpsat")
+        self._raise_bound(Bound(outcome.bound, "CP-SAT on the exact model"))
+        self.infeasible = outcome.infeasible and self.schedule is None
+
+    def _raise_bound(self, bound: Bound) -> None:
+        """Take a better instance bound; where no tiling is known it bounds everything."""
+        if bound.cycles > self.tile_bound.cycles:
+            self.tile_bound = bound
+            if self.instance.problem is None:
+                self.bound = bound
+                self.report("cpsat")
+
+    def result(self) -> Result:
+        """What was found."""
+        if self.schedule is None:
+            status = INFEASIBLE if self.infeasible else UNKNOWN
+        else:
+            status = OPTIMAL if self.optimal else FEASIBLE
+        return Result(
+            instance=self.instance,
+            schedule=self.schedule,
+            solver=self.solver,
+            status=status,
+            bound=self.bound,
+            tile_bound=self.tile_bound,
+            wall_seconds=self.stop.elapsed,
+            note=self.note,
+            interrupted=self.stop.signal,
+        )
