@@ -10,7 +10,7 @@ from typing import Any
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, InputError
-from ssmopt.heuristics.fuse_block import block_order
+from ssmopt.heuristics.fuse_block import block_orders
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
@@ -48,6 +48,7 @@ class _Point:
 
     loop_order: str
     tokens: int
+    norm_tokens: int
     state_tokens: int
     channels: int
     in_columns: int
@@ -82,6 +83,7 @@ class _Point:
                 ),
             },
             loop_order=self.loop_order,
+            norm_tokens=self.norm_tokens if self.norm_tokens < self.tokens else None,
         )
 
 
@@ -193,7 +195,7 @@ def _capacity(problem: Problem) -> int:
 def _no_room(problem: Problem) -> CapacityError:
     """The error for the candidate that needs least: a token at a time, and the finest cuts that are looked at."""
     fine = (problem.model.d_inner - 1).bit_length()
-    point = _Point("tokens", 1, 1, min(fine, 9), min(fine, 9), 0, 0, min(fine, 9))
+    point = _Point("tokens", 1, 1, 1, min(fine, 9), min(fine, 9), 0, 0, min(fine, 9))
     first = dataclasses.replace(problem, seq_len=1)
     instance = build_tiles(first, point.tiling(problem))
     try:
@@ -221,32 +223,39 @@ def _first_points(problem: Problem, share: int) -> Iterator[_Point]:
     """
     model, capacity = problem.model, _capacity(problem)
     size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
-    piece = max(capacity // share, 1)
     cores = max(core.count for core in problem.hardware.cores)
+    piece = max(capacity // (share * cores), 1)
 
     def exponent(n_bytes: int, room: int) -> int:
         return max(0, (-(-n_bytes // max(room, 1)) - 1).bit_length())
 
-    tokens = min(problem.seq_len, 256)
-    while tokens > 1 and 2 * tokens * width * size > capacity * 3 // 4:
-        tokens //= 2
-    channels = max(
-        exponent(5 * inner * model.d_state * size, capacity // 2),
-        exponent(4 * tokens * inner * size, capacity // 2),
-        (cores - 1).bit_length(),
-    )
-    kept_in = exponent(tokens * width * size, capacity // 2)
-    kept_out = exponent(tokens * inner * size, capacity // 2)
-    sums_out = exponent(tokens * width * size, capacity // 2)
     w_in, w_out = width * inner * problem.dtype.weights, inner * width * problem.dtype.weights
     spread = (cores - 1).bit_length()
-    in_columns = max(spread, exponent(w_in, piece) - kept_in)
+    norm = _power_below(capacity * 3 // 5 // (3 * width * size), problem.seq_len)
     for order in LOOP_ORDERS:
+        tokens = _power_below(capacity * 2 // 3 // (width * size), min(problem.seq_len, 256))
+        channels = max(
+            exponent(5 * inner * model.d_state * size, capacity // 2),
+            exponent(4 * tokens * inner * size, capacity // 2),
+            spread,
+        )
+        rows = tokens if order == "tokens" else problem.seq_len
+        in_reduction = exponent(rows * width * size, capacity * 2 // 3)
+        in_columns = max(spread, exponent(w_in, piece) - in_reduction)
+        kept = exponent(tokens * inner * size, capacity // 2)
+        sums = exponent(rows * width * size, capacity * 2 // 3)
         for columns, reduction in (
-            (max(spread, exponent(w_out, piece) - kept_out), kept_out),
-            (sums_out, max(0, exponent(w_out, piece) - sums_out)),
+            (max(spread, exponent(w_out, piece) - kept), kept),
+            (sums, max(spread, exponent(w_out, piece) - sums)),
         ):
-            yield _Point(order, tokens, 1, channels, in_columns, kept_in, columns, reduction)
+            yield _Point(order, tokens, min(norm, tokens), 1, channels, in_columns, in_reduction, columns, reduction)
+
+
+def _power_below(limit: int, length: int) -> int:
+    """The length itself if it is within the limit, otherwise the largest power of two that is; at least 1."""
+    if length <= limit:
+        return length
+    return 1 << max(0, limit.bit_length() - 1) if limit >= 1 else 1
 
 
 _AXES = (
@@ -265,7 +274,7 @@ def _axis_values(problem: Problem, point: _Point, axis: str) -> list[int] | list
     """The other loop order, or up to two values to either side of the point's, nearest first."""
     if axis == "loop_order":
         return [order for order in LOOP_ORDERS if order != point.loop_order]
-    if axis == "tokens":
+    if axis in ("tokens", "norm_tokens"):
         powers = {1 << e for e in range(11) if 1 << e < problem.seq_len}
         choices = sorted(powers | ({problem.seq_len} if problem.seq_len <= 1024 else set()))
     elif axis == "state_tokens":
@@ -313,6 +322,6 @@ def _decoded(instance: Instance) -> int:
     room = int(instance.memory_capacity.max()) // 8
     return min(
         decode(instance, order, Policy(reserve_bytes=room * held, deferred_store_bytes=room * held)).makespan
-        for order in (block_order(instance), block_order(instance, gate_early=True))
-        for held in (0, 2)
+        for order in block_orders(instance)
+        for held in (0, 1)
     )

@@ -33,6 +33,9 @@ class Tiling:
     ----------
     tokens
         Tokens per tile of the projections and of the elementwise operators around them.
+    norm_tokens
+        Tokens per tile of the normalisation and of the residual sum, whose operands are whole rows of ``x``; None
+        takes ``tokens``.
     state_tokens
         Tokens per tile of the state update's parallel operators, and of a scan tile.
     scan
@@ -53,9 +56,12 @@ class Tiling:
     state_splits: int = 1
     projections: Mapping[str, ProjectionTiling] = field(default_factory=lambda: MappingProxyType({}))
     loop_order: str = "tokens"
+    norm_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("tokens", "state_tokens", "channel_splits", "state_splits"):
+        for name in ("tokens", "norm_tokens", "state_tokens", "channel_splits", "state_splits"):
+            if name == "norm_tokens" and self.norm_tokens is None:
+                continue
             if getattr(self, name) <= 0:
                 raise InputError(f"expected a positive whole number, not {getattr(self, name)}", key=f"tiling.{name}")
         for name in self.projections:
@@ -69,6 +75,8 @@ class Tiling:
     def describe(self) -> str:
         """One line for tables and messages."""
         parts = [f"tokens {self.tokens}", f"state_tokens {self.state_tokens}{' scan' if self.scan else ''}"]
+        if self.norm_tokens is not None:
+            parts.insert(1, f"norm_tokens {self.norm_tokens}")
         for name, value in (("channel_splits", self.channel_splits), ("state_splits", self.state_splits)):
             if value > 1:
                 parts.append(f"{name} {value}")

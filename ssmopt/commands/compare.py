@@ -108,7 +108,7 @@ def compare(
             say_json(comparison.as_dict())
         else:
             bound = f"lower bound {whole(comparison.lower_bound)} cycles ({comparison.bound_reason})"
-            say(heading(f"{comparison.instance}: {bound}"), _table(slowest_first(comparison.rows)))
+            say(heading(f"{comparison.instance}: {bound}"), _table(comparison))
             for file in written:
                 say(f"wrote {file}")
     raise typer.Exit(exit_code((row.result for row in comparison.rows), signals))
@@ -119,9 +119,9 @@ def slowest_first(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.result.makespan is None, -(row.result.makespan or 0)))
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(comparison: Comparison) -> Table:
     table = columns("solver", "makespan>", "speed-up>", "gap>", "DRAM traffic>", "peak SRAM>", "status", "note")
-    for row in rows:
+    for row in slowest_first(comparison.rows):
         result = row.result
         fields = result.as_dict()
         traffic, peak = fields["dram_bytes"], fields["peak_memory_bytes"]
@@ -135,6 +135,8 @@ def _table(rows: Sequence[Row]) -> Table:
             result.status,
             result.note,
         )
+    for solver, reason in comparison.failures:
+        table.add_row(solver, *["-"] * 5, "no schedule", reason)
     return table
 
 

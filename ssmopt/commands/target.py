@@ -22,9 +22,9 @@ class Target:
         """The tile instance; that of the given or default tiling for a problem."""
         if isinstance(self.what, Instance):
             return self.what
-        from ssmopt.build import build_instance
+        from ssmopt.build import tile_problem
 
-        return build_instance(self.what, self.tiling)
+        return tile_problem(self.what, self.tiling)
 
 
 def load_target(

@@ -138,12 +138,13 @@ def _tiling(section: Section, model: Model) -> Tiling | None:
         return None
     tiling, default = section.section("tiling"), Tiling()
     tiling.only(
-        "tokens", "state_tokens", "scan", "channel_splits", "state_splits", "projections", "loop_order"
+        "tokens", "norm_tokens", "state_tokens", "scan", "channel_splits", "state_splits", "projections", "loop_order"
     )  # fmt: skip
     _at_most(tiling, "channel_splits", model.d_inner, "d_inner")
     _at_most(tiling, "state_splits", model.d_state, "d_state")
     return Tiling(
         tokens=tiling.integer("tokens", default.tokens),
+        norm_tokens=tiling.integer("norm_tokens") if "norm_tokens" in tiling else None,
         state_tokens=tiling.integer("state_tokens", default.state_tokens),
         scan=tiling.boolean("scan", default.scan),
         channel_splits=tiling.integer("channel_splits", default.channel_splits),

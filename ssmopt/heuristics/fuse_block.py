@@ -9,7 +9,7 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.heuristics.base import Heuristic, Plan, roomy_policies, sort_by, tile_meta, topological
 from ssmopt.instance import Instance, TileMeta
-from ssmopt.tiling import PROJECTIONS
+from ssmopt.tiling import Tiling
 
 _FRONT = ("in_proj", "conv1d", "silu_x", "x_proj")
 _STATE = ("mul_dA", "exp_dA", "mul_dB", "mul_dBx", "mul_hA", "add_h", "mul_hC", "scan")
@@ -33,51 +33,89 @@ _STEP: Mapping[str, int] = {
 }
 
 
-def block_order(instance: Instance, *, gate_early: bool = False) -> IntArray:
+def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool = False) -> IntArray:
     """Depth-first order of a block.
 
     ``x_proj`` sums over all channels, so a token tile has two phases: per piece of ``d_inner`` the x half of
     ``in_proj``, the convolution and the piece's share of ``x_proj``; then, per piece, ``dt_proj``, the state update
-    token by token, the z half of ``in_proj``, the gate and the piece's share of ``out_proj``. With ``gate_early`` the
-    z half belongs to the first phase: then the normalised input need not stay for the second.
+    token by token, the z half of ``in_proj``, the gate and the piece's share of ``out_proj``.
+
+    Parameters
+    ----------
+    instance
+        Tiles of a block, with the operators that they belong to.
+    gate_early
+        The z half belongs to the first phase: then the normalised input need not stay for the second.
+    out_late
+        ``out_proj`` is a phase of its own, column by column: then its sums need not stay during the second.
     """
     meta = tile_meta(instance)
     names = np.array(meta.operators)[meta.operator]
-    problem = instance.problem
-    d_inner = problem.model.d_inner if problem is not None else int(_range(meta, "E")[1].max(initial=1))
-    tiling = instance.tiling
-    pieces = tiling.channel_splits if tiling is not None else 1
-    tokens = tiling.tokens if tiling is not None else int(_range(meta, "L")[1].max(initial=1))
-
-    token_low = _range(meta, "L")[0]
-    token_tile = token_low // tokens
-    phase = np.array([_PHASE[name] for name in meta.operators], dtype=np.int64)[meta.operator]
-    channel = _channel(meta, names, d_inner)
-    is_z_half = (names == "in_proj") & (_range(meta, "K")[0] >= d_inner)
-    phase[is_z_half] = 1 if gate_early else 2
-    piece = channel * pieces // d_inner
-    piece[phase == 0] = 0
-    step = np.array([_STEP.get(name, 0) for name in meta.operators], dtype=np.int64)[meta.operator]
-    step[phase == 1] = 0
-    in_state = np.isin(names, _STATE)
-    group = np.where(in_state, token_low // (tiling.state_tokens if tiling is not None else 1), 0)
-    sequential = np.isin(names, ("mul_hA", "add_h", "mul_hC", "scan"))
-    stage = np.where(in_state & sequential, 1, 0)
-    walk = np.where(sequential, token_low, 0)
+    tiling = instance.tiling or Tiling(tokens=int(_range(meta, "L")[1].max(initial=1)))
+    d_inner = _d_inner(instance, meta)
+    token = _range(meta, "L")[0]
+    column = _range(meta, "K")[0]
     operator = meta.operator.astype(np.int64)
+
+    phase = np.array([_PHASE[name] for name in meta.operators], dtype=np.int64)[meta.operator]
+    step = np.array([_STEP.get(name, 0) for name in meta.operators], dtype=np.int64)[meta.operator]
+    phase[(names == "in_proj") & (column >= d_inner)] = 1 if gate_early else 2
+    phase[np.isin(names, ("out_proj", "residual")) & out_late] = 3
+    step[phase == 1] = 0
+    channel = _channel(meta, names, d_inner)
+    piece = np.where((phase == 0) | (phase == 3), 0, channel * tiling.channel_splits // d_inner)
+    # Pieces that run side by side on several cores advance together.
+    side_by_side = _cores_of_state(instance)
+    team, member = piece // side_by_side, piece % side_by_side
+
+    is_state = np.isin(names, _STATE)
+    is_sequential = np.isin(names, ("mul_hA", "add_h", "mul_hC", "scan"))
+    state = (
+        np.where(is_state, token // tiling.state_tokens, 0),
+        np.where(is_state & is_sequential, 1, 0),
+        np.where(is_sequential, token, 0),
+    )
     number = np.arange(instance.n_tiles, dtype=np.int64)
-    state = (group, stage, walk)
-    is_projection = np.isin(names, PROJECTIONS) | (names == "residual")
-    column = np.where(is_projection, np.maximum(_range(meta, "K")[0], _range(meta, "D")[0]), 0)
-    last_tile = (names == "out_proj") | (names == "residual")
-    kind = np.where(last_tile, 0, operator)
-    if tiling is not None and tiling.loop_order == "channels":
+    is_out = (names == "out_proj") | (names == "residual")
+    kind = np.where(is_out, 0, operator)
+    out_column = np.where(is_out, _range(meta, "D")[0], 0)
+    # A reduction's pieces go round the columns of one piece of channels, so that each operand is read once for all.
+    summed = np.where(names == "in_proj", _range(meta, "D")[0], 0)
+    share = np.where(names == "out_proj", channel, np.where(names == "residual", d_inner, 0))
+    token_tile = token // tiling.tokens
+    if tiling.loop_order == "channels":
         # A piece of a weight serves all token tiles before the next piece is loaded.
-        summed = np.where(is_projection, channel, 0)
-        keys: tuple[IntArray, ...] = (phase, piece, step, *state, kind, summed, column, token_tile, operator, number)
+        if not out_late:
+            out_column, share = share, out_column
+        keys: tuple[IntArray, ...] = (
+            phase,
+            team,
+            step,
+            *state,
+            kind,
+            out_column,
+            summed,
+            member,
+            column,
+            share,
+            token_tile,
+        )
     else:
-        keys = (token_tile, phase, piece, step, *state, kind, column, operator, number)
-    return topological(instance, sort_by(*keys))
+        keys = (token_tile, phase, team, step, *state, kind, out_column, summed, member, column, share)
+    return topological(instance, sort_by(*keys, operator, number))
+
+
+def _d_inner(instance: Instance, meta: TileMeta) -> int:
+    if instance.problem is not None:
+        return instance.problem.model.d_inner
+    return max(1, int(_range(meta, "E")[1].max(initial=1)))
+
+
+def _cores_of_state(instance: Instance) -> int:
+    """How many cores can run the elementwise operators of the state update at once."""
+    if instance.problem is None:
+        return 1
+    return max(core.count for core in instance.problem.hardware.cores if "elementwise" in core.runs)
 
 
 def _range(meta: TileMeta, dim: str) -> tuple[IntArray, IntArray]:
@@ -101,8 +139,17 @@ def _channel(meta: TileMeta, names: np.ndarray[tuple[int], np.dtype[np.str_]], d
 
 
 def _fuse_block(instance: Instance) -> list[Plan]:
-    orders = [block_order(instance, gate_early=early) for early in (False, True)]
-    return [(order, policy) for order in orders for policy in roomy_policies(instance)]
+    return [(order, policy) for order in block_orders(instance) for policy in roomy_policies(instance)]
+
+
+def block_orders(instance: Instance) -> list[IntArray]:
+    """The depth-first orders worth trying: each of the two choices, where it makes a difference."""
+    orders: list[IntArray] = []
+    for early, late in ((False, False), (True, False), (True, True)):
+        order = block_order(instance, gate_early=early, out_late=late)
+        if not any(np.array_equal(order, known) for known in orders):
+            orders.append(order)
+    return orders
 
 
 FUSE_BLOCK = Heuristic(

@@ -54,6 +54,8 @@ def _tokens(operator: Operator, tiling: Tiling) -> int:
         return 1
     if operator.name in STATE_UPDATE or operator.name == "scan":
         return tiling.state_tokens
+    if operator.name in ("rms_norm", "residual") and tiling.norm_tokens is not None:
+        return tiling.norm_tokens
     return tiling.tokens
 
 
