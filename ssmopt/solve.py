@@ -6,7 +6,6 @@ import os
 
 from ssmopt.autotile import choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
-from ssmopt.cpsat import relaxed_bound, solve_exact
 from ssmopt.decode import decode
 from ssmopt.errors import InputError, nearest
 from ssmopt.heuristics.base import Heuristic
@@ -122,7 +121,8 @@ def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | Non
 
     def report(tried: int, makespan: int) -> None:
         if on_progress is not None:
-            on_progress(Progress(stop.elapsed, f"tiling {tried}", makespan, floor))
+            # Candidates are decoded, but not validated: their makespans are no incumbents.
+            on_progress(Progress(stop.elapsed, f"tiling {tried}: about {makespan:,}", None, floor))
 
     return choose_tiling(problem, should_stop=stop.after(_TILING_SHARE), on_candidate=report).tiling
 
@@ -176,6 +176,9 @@ class Search:
             self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model; heuristics only"
             return
         self.report("cpsat")
+        # OR-Tools takes a while to import, and most calls never get here.
+        from ssmopt.cpsat import relaxed_bound, solve_exact
+
         relaxed = relaxed_bound(
             self.instance,
             self.schedule,

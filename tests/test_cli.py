@@ -204,7 +204,7 @@ class TestSolve:
 
     def test_the_default_solver_is_no_worse(self, run: Run) -> None:
         quick = json.loads(run("solve", *TINY, *QUICK, "--json", "--quiet").out)
-        auto = json.loads(run("solve", *TINY, "--time-limit", "10", "--json", "--quiet").out)
+        auto = json.loads(run("solve", *TINY, "--time-limit", "3", "--json", "--quiet").out)
         assert auto["makespan"] <= quick["makespan"]
 
     def test_no_plot(self, run: Run) -> None:
@@ -214,7 +214,7 @@ class TestSolve:
 
     def test_a_tile_instance_can_be_solved(self, run: Run) -> None:
         run("show", *TINY, "--export", "tiles.json")
-        fields = json.loads(run("solve", "tiles.json", "--time-limit", "10", "--json").out)
+        fields = json.loads(run("solve", "tiles.json", "--time-limit", "3", "--json").out)
         assert fields["valid"]
         assert fields["latency_ms"] is None
         assert fields["lower_bound"] == fields["instance_bound"]
@@ -287,7 +287,7 @@ class TestValidate:
 
 class TestCompare:
     def test_table_and_files(self, run: Run) -> None:
-        outcome = run("compare", *TINY, "--time-limit", "10", "--csv", "rows.csv", "--plot", "bars.png")
+        outcome = run("compare", *TINY, "--time-limit", "4", "--csv", "rows.csv", "--plot", "bars.png")
         assert outcome.code == 0
         assert files() == {"rows.csv", "bars.png"}
         for part in ("layer-by-layer", "speed-up", "gap", "lower bound"):

@@ -89,9 +89,12 @@ def after(graph: OperatorGraph, operator: Operator) -> Demand:
             continue
         for access in producer.writes:
             tensor = graph.tensors[access.tensor]
-            made = [min(counts[producer.name][index.dim], len(e)) for index, e in _axes(access, tensor)]
-            if len(producer.writes) > 1:
-                continue  # A tile may write only another of its tensors.
+            if not _always_written(producer, access, tensor):
+                continue
+            made = [
+                1 if index == Index.last(index.dim) else min(counts[producer.name][index.dim], len(e))
+                for index, e in _axes(access, tensor)
+            ]
             if tensor.output_from is not None and tensor.output_from <= tensor.extents[0].low:
                 n_bytes = tensor.element_bytes
                 for count in made:
@@ -149,6 +152,15 @@ def _selected(operator: Operator, access: Access, tensor: Tensor, counts: Counts
             return None
         selected.append(min(counts[index.dim], len(extent)))
     return selected
+
+
+def _always_written(operator: Operator, access: Access, tensor: Tensor) -> bool:
+    """Whether every tile of an operator writes to the tensor, not perhaps only to another of its tensors."""
+    for index, extent in _axes(access, tensor):
+        inside = extent.low <= 0 and operator.dims[index.dim] <= extent.high
+        if not inside or index not in (Index(index.dim), Index.last(index.dim)):
+            return False
+    return True
 
 
 def _axes(access: Access, tensor: Tensor) -> list[tuple[Index, Extent]]:

@@ -109,16 +109,31 @@ def decide_retention(instance: Instance, order: IntArray, capacity: int, policy:
     uses = Uses.of(instance, position)
     size = instance.tensor_bytes[uses.tensor]
     dropped = _dropped_by_group(uses, order, policy)
-    profile = _profile(uses, size, dropped, n)
-    need = instance.tile_need_bytes[order]
+    lag, need = _lag(uses, size, dropped, n, capacity, instance.n_cores - 1)
+    profile = _profile(uses, size, dropped, n, lag)
     limit = np.minimum(np.maximum(capacity - policy.reserve_bytes, need), capacity)
-    _evict(uses, size, dropped, profile, limit)
+    _evict(uses, size, dropped, profile, limit, lag)
     segments = _segments(instance, uses, dropped)
-    _defer_outputs(instance, segments, profile, capacity, policy.deferred_store_bytes)
+    _defer_outputs(instance, segments, profile, capacity, policy.deferred_store_bytes, lag)
     if policy.prefetch:
         _prefetch(instance, segments, profile, capacity)
-    _defer_stores(instance, segments, profile, capacity)
+    _defer_stores(instance, segments, profile, capacity, lag)
     return uses, segments
+
+
+def _lag(uses: Uses, size: IntArray, dropped: BoolArray, n: int, capacity: int, most: int) -> tuple[int, IntArray]:
+    """How many positions longer than needed every tensor is accounted for, and the least profile with that.
+
+    Tiles at neighbouring positions run side by side on several cores; what one of them uses last is then still there
+    when the next ones begin. The lag is the number of the other cores, or less if that does not fit.
+    """
+    while True:
+        idle = dropped.copy()
+        idle[1:] |= ~uses.first[1:] & (uses.position[1:] - uses.position[:-1] > 1 + most)
+        least = _profile(uses, size, idle, n, most)
+        if most == 0 or int(least.max(initial=0)) <= capacity:
+            return most, least
+        most //= 2
 
 
 def _dropped_by_group(uses: Uses, order: IntArray, policy: Policy) -> BoolArray:
@@ -130,13 +145,13 @@ def _dropped_by_group(uses: Uses, order: IntArray, policy: Policy) -> BoolArray:
     return dropped
 
 
-def _profile(uses: Uses, size: IntArray, dropped: BoolArray, n: int) -> IntArray:
-    """Bytes resident at each position when every gap that is not dropped is kept."""
+def _profile(uses: Uses, size: IntArray, dropped: BoolArray, n: int, lag: int) -> IntArray:
+    """Bytes accounted for at each position when every gap that is not dropped is kept."""
     change = np.zeros(n + 1, dtype=np.int64)
     starts = uses.first | dropped
     ends = np.append(starts[1:], np.ones(min(1, len(starts)), dtype=np.bool_))
     np.add.at(change, uses.position[starts], size[starts])
-    np.add.at(change, uses.position[ends] + 1, -size[ends])
+    np.add.at(change, np.minimum(uses.position[ends] + 1 + lag, n), -size[ends])
     return np.cumsum(change)[:-1]
 
 
@@ -152,15 +167,15 @@ def _next_over(profile: IntArray, limit: IntArray, start: int) -> int:
     return -1
 
 
-def _evict(uses: Uses, size: IntArray, dropped: BoolArray, profile: IntArray, limit: IntArray) -> None:
+def _evict(uses: Uses, size: IntArray, dropped: BoolArray, profile: IntArray, limit: IntArray, lag: int) -> None:
     """Drop, wherever the profile exceeds the limit, the idle tensor whose next use is furthest away (Belady, 1966).
 
     A gap is dropped from its beginning on: what will not be kept until its next use need not be kept at all.
     """
     gap = np.flatnonzero(~uses.first & ~dropped)
-    gap = gap[uses.position[gap] - uses.position[gap - 1] > 1]
+    gap = gap[uses.position[gap] - uses.position[gap - 1] > 1 + lag]
     gap = gap[np.argsort(uses.position[gap - 1], kind="stable")]
-    begin, end = uses.position[gap - 1], uses.position[gap]
+    begin, end = uses.position[gap - 1] + lag, uses.position[gap]
     idle: list[tuple[int, int, int]] = []
     seen = 0
     over = _next_over(profile, limit, 0)
@@ -241,13 +256,17 @@ def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacit
 
 def _extend_release(profile: IntArray, capacity: int, n_bytes: int, start: int, end: int) -> int:
     """Add ``n_bytes`` from ``start`` on while room lasts, before ``end``; returns the last position reached."""
+    if start >= end:
+        return start - 1
     stop = _next_over(profile[:end], np.broadcast_to(np.int64(capacity - n_bytes), end), start)
     stop = end if stop < 0 else stop
     profile[start:stop] += n_bytes
     return stop - 1
 
 
-def _defer_outputs(instance: Instance, segments: Segments, profile: IntArray, capacity: int, budget: int) -> None:
+def _defer_outputs(
+    instance: Instance, segments: Segments, profile: IntArray, capacity: int, budget: int, lag: int
+) -> None:
     """Let the stores of the last outputs wait until the end, as many as the budget allows."""
     if budget <= 0:
         return
@@ -257,18 +276,19 @@ def _defer_outputs(instance: Instance, segments: Segments, profile: IntArray, ca
     for s in waiting[np.argsort(-segments.written[waiting], kind="stable")].tolist():
         n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
         if n_bytes <= budget:
-            segments.release[s] = _extend_release(profile, capacity, n_bytes, int(segments.last[s]) + 1, n)
+            start = int(segments.last[s]) + 1 + lag
+            segments.release[s] = _extend_release(profile, capacity, n_bytes, start, n) - lag
             budget -= n_bytes
 
 
-def _defer_stores(instance: Instance, segments: Segments, profile: IntArray, capacity: int) -> None:
+def _defer_stores(instance: Instance, segments: Segments, profile: IntArray, capacity: int, lag: int) -> None:
     """Let every store wait while room is left, but not past the next residency of its tensor."""
     end = _following_begin(segments, len(profile))
     stored = np.flatnonzero(segments.stored)
     stored = stored[np.argsort(segments.release[stored], kind="stable")]
     for s in stored.tolist():
-        start = int(segments.release[s]) + 1
+        start = int(segments.release[s]) + 1 + lag
         if start < end[s]:
             n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
             stop = min(int(end[s]), start + _STORE_WINDOW)
-            segments.release[s] = _extend_release(profile, capacity, n_bytes, start, stop)
+            segments.release[s] = _extend_release(profile, capacity, n_bytes, start, stop) - lag

@@ -13,13 +13,13 @@ def percent(share: float | None) -> str:
     if share is None:
         return "-"
     digits = 1 if abs(share) >= 0.1 else 2 if abs(share) >= 0.001 or share == 0 else 4
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:,.{digits}f} %"
 
 
 def size_unit(n_bytes: float) -> tuple[float, str]:
     """The binary unit that suits a number of bytes: its value in bytes, and its name."""
     for value, name in ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB")):
-        if n_bytes >= value:
+        if n_bytes >= 0.9995 * value:  # what four digits would round up to it
             return value, name
     return 1.0, "bytes"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from ssmopt.csr import IntArray
-from ssmopt.heuristics.base import Heuristic, Plan, roomy_policies, sort_by, tile_meta, topological
+from ssmopt.decode import Policy
+from ssmopt.heuristics.base import Heuristic, Plan, sort_by, tile_meta, topological
 from ssmopt.instance import Instance, TileMeta
 from ssmopt.tiling import Tiling
 
@@ -138,18 +140,40 @@ def _channel(meta: TileMeta, names: np.ndarray[tuple[int], np.dtype[np.str_]], d
     return np.maximum(channel, 0)
 
 
-def _fuse_block(instance: Instance) -> list[Plan]:
-    return [(order, policy) for order in block_orders(instance) for policy in roomy_policies(instance)]
+@dataclass(frozen=True)
+class BlockVariant:
+    """One depth-first order and policy; shares are sixteenths of the memory."""
+
+    gate_early: bool
+    out_late: bool
+    reserve: int
+    deferred: int
+
+    def plan(self, instance: Instance) -> Plan:
+        """The order and the policy for an instance."""
+        share = int(instance.memory_capacity.max()) // 16
+        order = block_order(instance, gate_early=self.gate_early, out_late=self.out_late)
+        return order, Policy(reserve_bytes=share * self.reserve, deferred_store_bytes=share * self.deferred)
 
 
-def block_orders(instance: Instance) -> list[IntArray]:
-    """The depth-first orders worth trying: each of the two choices, where it makes a difference."""
+def block_variants(instance: Instance, rooms: tuple[tuple[int, int], ...] = ((0, 2), (2, 2))) -> list[BlockVariant]:
+    """Variants worth trying: each choice of order where it makes a difference, with each pair of shares."""
     orders: list[IntArray] = []
+    variants = []
     for early, late in ((False, False), (True, False), (True, True)):
         order = block_order(instance, gate_early=early, out_late=late)
         if not any(np.array_equal(order, known) for known in orders):
             orders.append(order)
-    return orders
+            variants += [BlockVariant(early, late, reserve, deferred) for reserve, deferred in rooms]
+    return variants
+
+
+_ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (4, 2), (4, 6), (8, 6))
+"""Shares of the memory (sixteenths) held back for loads that run ahead, and for stores that wait."""
+
+
+def _fuse_block(instance: Instance) -> list[Plan]:
+    return [variant.plan(instance) for variant in block_variants(instance, _ROOMS)]
 
 
 FUSE_BLOCK = Heuristic(

@@ -13,8 +13,8 @@ def test_whole_numbers_and_shares() -> None:
 
 
 def test_sizes() -> None:
-    assert [units.size(n) for n in (0, 1000, 1536, 24 * 2**20, 3 * 2**30)] == [
-        "0 bytes", "1,000 bytes", "1.5 KiB", "24 MiB", "3 GiB",
+    assert [units.size(n) for n in (0, 1000, 1023, 1536, 2**20 - 100, 24 * 2**20, 3 * 2**30)] == [
+        "0 bytes", "1,000 bytes", "1,023 bytes", "1.5 KiB", "0.9999 MiB", "24 MiB", "3 GiB",
     ]  # fmt: skip
     assert units.megabytes(1_234_567) == "1.23 MB"
 

@@ -1,0 +1,72 @@
+"""Random orders and policies to decode, and variants of random instances with more resources."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from exhaustive import exhaustive_makespan
+from random_instances import random_instance
+
+from ssmopt.csr import IntArray
+from ssmopt.decode import Policy
+from ssmopt.instance import DRAM, NOT_ADMISSIBLE, Instance
+
+
+@cache
+def optimum(seed: int) -> int:
+    """Optimal makespan of ``random_instance(seed)``, searched once for all tests."""
+    return exhaustive_makespan(random_instance(seed))
+
+
+def random_order(instance: Instance, rng: random.Random) -> IntArray:
+    """A topological order, every choice left to chance."""
+    source, target = instance.edges
+    waiting: list[set[int]] = [set() for _ in range(instance.n_tiles)]
+    for before, after in zip(source.tolist(), target.tolist(), strict=True):
+        waiting[after].add(before)
+    order: list[int] = []
+    left = set(range(instance.n_tiles))
+    while left:
+        tile = rng.choice([t for t in sorted(left) if not waiting[t] & left])
+        order.append(tile)
+        left.remove(tile)
+    return np.array(order, dtype=np.int64)
+
+
+def random_policy(instance: Instance, rng: random.Random) -> Policy:
+    """A policy with any of its fields set."""
+    capacity = int(instance.memory_capacity[0])
+    groups = np.array([rng.randrange(3) for _ in range(instance.n_tiles)], dtype=np.int64)
+    return Policy(
+        groups=groups if rng.random() < 0.5 else None,
+        reserve_bytes=rng.choice((0, rng.randint(0, 2 * capacity))),
+        deferred_store_bytes=rng.choice((0, rng.randint(0, 2 * capacity))),
+        prefetch=rng.random() < 0.8,
+    )
+
+
+def tight(instance: Instance) -> Instance:
+    """The instance with the smallest capacity in which each tile alone fits."""
+    return replace(instance, memory_capacity=np.array([max(1, instance.minimum_capacity()[0])], dtype=np.int64))
+
+
+def with_more(instance: Instance, rng: random.Random) -> Instance:
+    """The instance with three cores of two kinds, and two unlike channels of up to three lanes."""
+    duration = np.array([[rng.randint(1, 5), rng.randint(1, 5)] for _ in range(instance.n_tiles)], dtype=np.int64)
+    for row in duration:
+        if rng.random() < 0.5:
+            row[rng.randrange(2)] = NOT_ADMISSIBLE
+    return replace(
+        instance,
+        core_ids=("a.0", "a.1", "b"),
+        core_memory=np.zeros(3, dtype=np.int64),
+        core_kind=np.array([0, 0, 1]),
+        duration=duration,
+        channel_ids=("one", "two"),
+        channel_bandwidth=np.array([rng.randint(1, 2), rng.randint(1, 3)]),
+        channel_lanes=np.array([rng.randint(1, 3), rng.randint(1, 2)]),
+        channel_connects=((DRAM, 0), (0, DRAM)),
+    )
