@@ -18,13 +18,13 @@ class Target:
     what: Problem | Instance
     tiling: Tiling | None = None
 
-    def instance(self) -> Instance:
-        """The tile instance; that of the given or default tiling for a problem."""
+    def instance(self, tiling: Tiling | None = None) -> Instance:
+        """The tile instance; that of the given or else the default tiling for a problem."""
         if isinstance(self.what, Instance):
             return self.what
         from ssmopt.build import tile_problem
 
-        return tile_problem(self.what, self.tiling)
+        return tile_problem(self.what, tiling or self.tiling)
 
 
 def load_target(

@@ -10,7 +10,6 @@ import typer
 from ssmopt.commands.options import JsonOption, SramOption
 from ssmopt.commands.output import columns, say, say_json
 from ssmopt.commands.target import load_target
-from ssmopt.errors import InputError
 from ssmopt.export.units import whole
 
 
@@ -34,22 +33,17 @@ def validate(
 
     [bold]Examples[/bold]
 
-    [cyan]$ ssmopt validate my-problem.json my-problem.schedule.json[/cyan]
+    [cyan]$ ssmopt validate mamba-130m-marca-L64 mamba-130m-marca-L64.schedule.json[/cyan]
 
     [cyan]$ ssmopt validate tiles.json schedule.json --json[/cyan]
     """
     from ssmopt.files.schedule import read_schedule
+    from ssmopt.files.tiling import read_schedule_tiling
     from ssmopt.validate import validate as check
 
-    tiles = load_target(instance, sram=sram).instance()
-    try:
-        found = read_schedule(schedule, tiles)
-    except InputError as error:
-        if error.key == "instance.sha256" and tiles.problem is not None:
-            # The solver may have chosen another tiling than the default one.
-            hint = "; 'ssmopt solve --export FILE' writes the tiles that a schedule belongs to, to validate against"
-            raise InputError(error.message + hint, file=error.file, key=error.key) from None
-        raise
+    # The solver may have chosen another tiling than the default one; the schedule says which.
+    tiles = load_target(instance, sram=sram).instance(read_schedule_tiling(schedule))
+    found = read_schedule(schedule, tiles)
     violations = check(tiles, found)
     if as_json:
         say_json(

@@ -42,8 +42,9 @@ def decode(instance: Instance, order: IntArray, policy: Policy | None = None, *,
     _check_order(instance, order)
     memory = working_memory(instance)
     capacity = int(instance.memory_capacity[memory])
-    uses, segments = decide_retention(instance, order, capacity, policy or Policy())
-    timing = run(instance, order, uses, segments, capacity, memory)
+    policy = policy or Policy()
+    uses, segments = decide_retention(instance, order, capacity, policy)
+    timing = run(instance, order, uses, segments, capacity, memory, prefetch=policy.prefetch)
     return _tables(order, memory, uses, segments, timing, solver)
 
 

@@ -54,17 +54,29 @@ class _Waits:
     by_release: list[int]
 
 
-def run(instance: Instance, order: IntArray, uses: Uses, segments: Segments, capacity: int, memory: int) -> Timing:
+def run(
+    instance: Instance,
+    order: IntArray,
+    uses: Uses,
+    segments: Segments,
+    capacity: int,
+    memory: int,
+    *,
+    prefetch: bool = True,
+) -> Timing:
     """Start everything as early as its resource, its operands and the space for it allow.
 
     Tiles start in the given order (each on the admissible core that ends it first), loads in the order of their first
-    use, and stores when the channel would otherwise wait, or when somebody needs the space.
+    use, and stores when the channel would otherwise wait, or when somebody needs the space. Without ``prefetch`` a
+    load also waits for every tile before its first use.
     """
-    waits = _waits(instance, order, uses, segments, capacity)
+    waits = _waits(instance, order, uses, segments, capacity, prefetch)
     return _Machine(instance, order, segments, waits, memory).run()
 
 
-def _waits(instance: Instance, order: IntArray, uses: Uses, segments: Segments, capacity: int) -> _Waits:
+def _waits(
+    instance: Instance, order: IntArray, uses: Uses, segments: Segments, capacity: int, prefetch: bool
+) -> _Waits:
     n = len(order)
     size = instance.tensor_bytes[segments.tensor]
     load = np.flatnonzero(segments.loaded)
@@ -102,7 +114,7 @@ def _waits(instance: Instance, order: IntArray, uses: Uses, segments: Segments, 
         store=store,
         load_release=load_release.tolist(),
         load_store=_latest_store(segments, store_rank)[load].tolist(),
-        load_after=segments.previous_last()[load].tolist(),
+        load_after=(segments.previous_last() if prefetch else segments.first - 1)[load].tolist(),
         tile_release=tile_release.tolist(),
         tile_load=tile_load.tolist(),
         stores_until=np.cumsum(np.bincount(segments.release[store], minlength=n)).tolist(),

@@ -14,6 +14,7 @@ from ssmopt.solve import solve, tiling_for
 from ssmopt.solvers import HEURISTICS, SOLVERS
 from ssmopt.stopping import Stop
 from ssmopt.tiling import Tiling
+from ssmopt.validate import InvalidScheduleError
 
 BASELINE = "layer-by-layer"
 """The solver that speed-ups are relative to."""
@@ -131,7 +132,7 @@ def compare(
                     on_progress=on_progress,
                 )
             )
-        except CapacityError as error:
+        except (CapacityError, InvalidScheduleError) as error:
             failures.append((name, str(error)))
     if not results:
         raise InputError("; ".join(reason for _, reason in failures) or "no solver applies")

@@ -22,6 +22,7 @@ from ssmopt.files.json_reader import (
 )
 from ssmopt.files.text import PathLike
 from ssmopt.files.tile_instance import instance_sha256
+from ssmopt.files.tiling import tiling_document, tiling_from_document
 from ssmopt.instance import DRAM, Instance
 from ssmopt.result import FEASIBLE, OPTIMAL, Bound
 from ssmopt.schedule import ResidencyTable, Schedule, TileTable, TransferTable
@@ -55,6 +56,7 @@ def schedule_document(instance: Instance, schedule: Schedule, *, status: str, bo
         "makespan": schedule.makespan,
         "lower_bound": bound.cycles,
         "bound_reason": bound.reason,
+        **({} if instance.tiling is None else {"tiling": tiling_document(instance.tiling)}),
         "tiles": [
             {"id": tiles[tile], "core": instance.core_ids[core], "start": start, "end": end}
             for tile, core, start, end in _rows(
@@ -126,10 +128,12 @@ def _rows(*columns: IntArray) -> zip[tuple[Any, ...]]:
 def _schedule(document: Entry, instance: Instance) -> Schedule:
     if "periodic" in document:
         raise InputError("periodic schedules cannot be read by this version of ssmopt", key="periodic")
-    check_keys(document, (*_HEADER, "tiles", "transfers", "residencies"), (), "")
+    check_keys(document, (*_HEADER, "tiles", "transfers", "residencies"), ("tiling",), "")
     _check_instance(document["instance"], instance)
     text(document["status"], "status", (OPTIMAL, FEASIBLE))
     whole(document["lower_bound"], "lower_bound", 0)
+    if "tiling" in document:
+        tiling_from_document(document["tiling"])
     text(document["bound_reason"], "bound_reason")
     tiles = entries(document, "tiles", ("id", "core", "start", "end"))
     transfers = entries(document, "transfers", ("tensor", "channel", "source", "target", "start", "end"))
