@@ -22,6 +22,9 @@ from ssmopt.workload.tiles import build_tiles
 _EXACT_TILES = 4_000
 """Beyond this many tiles the exact model costs more time to build than it can win back."""
 
+_FEW_TILES = 20_000
+"""Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
+
 _TILING_SHARE = 0.3
 """Share of the time limit that the search for a tiling may take."""
 
@@ -80,13 +83,38 @@ def solve(
             search.construct([HEURISTICS[solver]])
         else:
             search.construct(_starters(instance))
+            if tiling is None and isinstance(target, Problem):
+                search = _better_baseline(search, target)
             search.exact(workers or os.cpu_count() or 1, seed)
         return search.result()
 
 
 def _starters(instance: Instance) -> list[Heuristic]:
-    """The heuristics whose best schedule CP-SAT starts from: those that take any tiling."""
-    return [h for h in HEURISTICS.values() if h.prescribe is None and h.applies_to(instance)]
+    """The heuristics whose best schedule CP-SAT starts from: first those that take any tiling."""
+    known = [h for h in HEURISTICS.values() if h.applies_to(instance)]
+    if instance.n_tiles > _FEW_TILES:
+        return [h for h in known if h.prescribe is None]
+    return sorted(known, key=lambda h: h.prescribe is not None)
+
+
+def _better_baseline(search: Search, problem: Problem) -> Search:
+    """The search itself, or one on the tiling of a baseline whose schedule is better."""
+    for heuristic in HEURISTICS.values():
+        if heuristic.prescribe is None or search.optimal or search.stop():
+            continue
+        tiling, _ = heuristic.prescribe(problem, search.instance.tiling or Tiling())
+        instance = build_tiles(problem, tiling)
+        if instance.minimum_capacity()[0] > int(instance.memory_capacity.max()):
+            continue
+        other = Search(instance, search.solver, search.stop, None, f"on the tiling of {heuristic.name}")
+        other.construct([heuristic])
+        if other.schedule is not None and (
+            search.schedule is None or other.schedule.makespan < search.schedule.makespan
+        ):
+            other.on_progress = search.on_progress
+            other.report(heuristic.name)
+            search = other
+    return search
 
 
 def _prepare(

@@ -141,8 +141,9 @@ def axis_values(problem: Problem, point: Point, axis: str) -> list[int] | list[s
     if axis == "loop_order":
         return [order for order in LOOP_ORDERS if order != point.loop_order]
     if axis in ("tokens", "norm_tokens"):
-        powers = {1 << e for e in range(11) if 1 << e < problem.seq_len}
-        choices = sorted(powers | ({problem.seq_len} if problem.seq_len <= 1024 else set()))
+        # Powers of two, and equal shares of the prompt, which leave no ragged tile at its end.
+        shares = {-(-problem.seq_len // pieces) for pieces in range(1, 9)}
+        choices = sorted({t for t in {1 << e for e in range(11)} | shares if t <= min(problem.seq_len, 1024)})
     elif axis == "state_tokens":
         choices = [t for t in (1, 2, 4, 8, 16) if t <= problem.seq_len]
     else:

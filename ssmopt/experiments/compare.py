@@ -112,6 +112,7 @@ def compare(
         if name not in SOLVERS:
             raise InputError(f"unknown solver {name!r}{nearest(name, SOLVERS)}")
     stop = Stop(time_limit)
+    fixed = tiling is not None or isinstance(target, Instance)
     if tiling is None and isinstance(target, Problem):
         with stop:
             tiling = tiling_for(target, stop, on_progress)
@@ -120,11 +121,12 @@ def compare(
     for name in sorted(names, key=lambda name: name not in HEURISTICS):
         if stop.signal or (results and results[-1].interrupted):
             break
+        exact = name not in HEURISTICS
         try:
             results.append(
                 solve(
                     target,
-                    tiling=tiling,
+                    tiling=_best_tiling(results, tiling) if exact and not fixed else tiling,
                     solver=name,
                     time_limit=max(stop.remaining, 0.1),
                     workers=workers,
@@ -137,6 +139,12 @@ def compare(
     if not results:
         raise InputError("; ".join(reason for _, reason in failures) or "no solver applies")
     return _comparison(target.name, results, failures)
+
+
+def _best_tiling(results: Sequence[Result], otherwise: Tiling | None) -> Tiling | None:
+    """The tiling of the best schedule so far: no baseline's tiling is to be better than the one CP-SAT starts on."""
+    best = min((r for r in results if r.makespan is not None), key=lambda r: r.makespan or 0, default=None)
+    return otherwise if best is None else best.instance.tiling
 
 
 def _applicable(target: Problem | Instance) -> list[str]:

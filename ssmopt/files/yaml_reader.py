@@ -43,12 +43,14 @@ _NULL_TAG = "tag:yaml.org,2002:null"
 
 
 def parse_size(text: str) -> int:
-    """A number of bytes from text such as ``1048576``, ``24MiB``, ``512 KiB`` or ``0.5MiB``.
+    """A number of bytes from text such as ``1048576``, ``24MiB``, ``512 KiB`` or ``0.1MiB``.
+
+    Part of a byte is left out: a capacity is never taken for more than was said.
 
     Raises
     ------
     InputError
-        The text is no size, its unit is unknown, or it is not a positive whole number of bytes.
+        The text is no size, its unit is unknown, or it comes to less than one byte.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
@@ -57,9 +59,7 @@ def parse_size(text: str) -> int:
     if unit not in _UNITS:
         raise InputError(f"unknown unit {unit!r}{nearest(unit, [name for name in _UNITS if name])}")
     scale: int = 10 ** len(fraction)
-    size, rest = divmod(int(whole + fraction) * _UNITS[unit], scale)
-    if rest:
-        raise InputError(f"expected a whole number of bytes, which {text.strip()!r} is not")
+    size = int(whole + fraction) * _UNITS[unit] // scale
     if not 0 < size <= MAX_SIZE:
         raise InputError(f"expected a size from 1 to {MAX_SIZE} bytes, not {text.strip()!r}")
     return size

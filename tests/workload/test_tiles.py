@@ -24,9 +24,7 @@ from .elements import OPERATORS, SUMMED, TENSORS, WEIGHTS, Block, Pieces
 MOST_TILES = 700
 
 
-def problem_of(
-    *sizes: int, scope: str = "block", initial_state: str = "load", dtype: Dtype | None = None
-) -> Problem:
+def problem_of(*sizes: int, scope: str = "block", initial_state: str = "load", dtype: Dtype | None = None) -> Problem:
     """A problem of L, D, E, N, R, W."""
     length, width, inner, state, rank, taps = sizes
     model = Model("small", "mamba", 1, width, inner, state, taps, rank)
