@@ -53,6 +53,27 @@ class TileMeta:
 
 
 @dataclass(frozen=True, eq=False)
+class TensorMeta:
+    """Which part of which whole tensor each tensor is; ignored by solvers, needed to execute a schedule.
+
+    Attributes
+    ----------
+    names, dims
+        Names of the whole tensors, and the names of each one's dimensions.
+    name
+        Shape (tensors,): index into ``names``.
+    low, high
+        Shape (tensors, most dimensions): the half-open range of each dimension; both -1 beyond a tensor's last one.
+    """
+
+    names: tuple[str, ...]
+    dims: tuple[tuple[str, ...], ...]
+    name: npt.NDArray[np.int32]
+    low: npt.NDArray[np.int32]
+    high: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
 class Instance:
     """A scheduling problem: tiles with precedences through tensors, on cores, memories and channels.
 
@@ -72,8 +93,8 @@ class Instance:
         Names of the tiles; ``duration[tile, kind]`` in cycles, ``NOT_ADMISSIBLE`` where the kind cannot run it.
     inputs, outputs, accumulates
         Per tile: the tensors that it reads, produces, and adds into.
-    meta
-        What each tile computes, if known.
+    meta, tensor_meta
+        What each tile computes, and which part of which tensor each tensor is, if known.
     problem, tiling
         Model, hardware and tiling that the instance was built from; None for one read from a file.
     """
@@ -97,6 +118,7 @@ class Instance:
     outputs: Csr
     accumulates: Csr
     meta: TileMeta | None = None
+    tensor_meta: TensorMeta | None = None
     problem: Problem | None = None
     tiling: Tiling | None = None
 

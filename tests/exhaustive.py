@@ -276,46 +276,63 @@ class _Search:
     # --- the lower bound ----------------------------------------------------------------------------------------
 
     def bound(self, state: State) -> int:
-        """No schedule that goes on from here ends before this."""
+        """No schedule that goes on from here ends before this.
+
+        Everything that is still to run or to move is an item: it starts no earlier than its head, takes its cycles,
+        and its tail follows. Items share the cores, or the lanes.
+        """
         now = state.time
-        started = state.done
-        ends = {}
-        busy = 0
-        best = now
-        for run in state.runs:
-            started |= 1 << run.tile
-            ends[run.tile] = run.end
-            busy += run.end - now
-            best = max(best, run.end + self.tail[run.tile] - self.shortest[run.tile])
-        traffic = 0
-        arrival = {}
-        storing = 0
-        for move in state.moves:
-            traffic += move.end - now
-            arrival[move.tensor] = move.end
-            if not move.load:
-                storing |= 1 << move.tensor
-            best = max(best, move.end)
-        left = self.all_done & ~started
+        ends = {run.tile: run.end for run in state.runs}
+        left = self.all_done & ~state.done & ~sum(1 << tile for tile in ends)
+        work = [(now, run.end - now, self.tail[run.tile] - self.shortest[run.tile]) for run in state.runs]
+        moved = [(now, move.end - now, self._tail_of_load(move.tensor, left) * move.load) for move in state.moves]
+        arrival = {move.tensor: move.end for move in state.moves if move.load}
+        storing = sum(1 << move.tensor for move in state.moves if not move.load)
         earliest: dict[int, int] = {}
-        missing = 0
+        # Per tile: tensors that have to be loaded before it starts, by itself or its ancestors.
+        missing: dict[int, int] = {}
         for tile in self.order:
             if not left >> tile & 1:
                 continue
-            at = now
+            at, absent = now, 0
             for other in bits(self.before[tile] & ~state.done):
                 at = max(at, ends.get(other) or earliest[other] + self.shortest[other])
+                absent |= missing.get(other, 0)
             for t in bits(self.reads[tile]):
                 if not state.held >> t & 1 and not self.writers[t] & ~state.done:
-                    missing |= 1 << t
-                    at = max(at, now + self.cycles[t])
-                elif t in arrival and not storing >> t & 1:
+                    absent |= 1 << t
+                elif t in arrival:
                     at = max(at, arrival[t])
-            earliest[tile] = at
-            busy += self.shortest[tile]
-            best = max(best, at + self.tail[tile])
-        stores = self.outputs & ~state.copied & ~storing
-        for t in itertools.chain(bits(missing), bits(stores)):
-            traffic += self.cycles[t]
+            for t in bits(absent):
+                at = max(at, now + self.cycles[t])
+            at = max(at, now - (-sum(self.cycles[t] for t in bits(absent)) // self.lanes))
+            earliest[tile], missing[tile] = at, absent
+            work.append((at, self.shortest[tile], self.tail[tile] - self.shortest[tile]))
+        loads = 0
+        for absent in missing.values():
+            loads |= absent
+        moved += [(now, self.cycles[t], self._tail_of_load(t, left)) for t in bits(loads)]
+        for t in bits(self.outputs & ~state.copied & ~storing):
+            made = [ends.get(i) or earliest[i] + self.shortest[i] for i in bits(self.writers[t] & ~state.done)]
+            moved.append((max(made, default=now), self.cycles[t], 0))
         cores = sum(self.n_cores.values())
-        return max(best, now - (-busy // cores), now - (-traffic // self.lanes))
+        return max(now, shared_bound(work, cores), shared_bound(moved, self.lanes))
+
+    def _tail_of_load(self, tensor: int, left: int) -> int:
+        """What follows the load of a tensor: its readers to come, and what follows them."""
+        return max((self.tail[i] for i in bits(self.readers[tensor] & left)), default=0)
+
+
+def shared_bound(items: list[tuple[int, int, int]], machines: int) -> int:
+    """When items of (head, cycles, tail) can all be over on identical machines, at the earliest.
+
+    Of any set of items the last one ends, at best, when all their cycles are spread evenly from the smallest head on;
+    the smallest tail follows. Sets taken are those of the largest heads, and of the largest tails.
+    """
+    best = 0
+    for side in (0, 2):
+        cycles, head, tail = 0, 1 << 60, 1 << 60
+        for item in sorted(items, key=lambda item: -item[side]):
+            head, cycles, tail = min(head, item[0]), cycles + item[1], min(tail, item[2])
+            best = max(best, head - (-cycles // machines) + tail, sum(item))
+    return best

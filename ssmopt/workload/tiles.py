@@ -19,6 +19,7 @@ from ssmopt.instance import (
     OUTPUT,
     STATE,
     Instance,
+    TensorMeta,
     TileMeta,
 )
 from ssmopt.problem import Problem
@@ -77,6 +78,7 @@ def build_tiles(problem: Problem, tiling: Tiling) -> Instance:
         outputs=Csr.from_pairs(writes[0], renumber[writes[1]], n_tiles),
         accumulates=Csr.from_pairs(adds[0], renumber[adds[1]], n_tiles),
         meta=_meta(grids, numbering),
+        tensor_meta=pieces.meta(graph, touched),
         problem=problem,
         tiling=tiling,
     )
@@ -163,7 +165,8 @@ class _Pieces:
     sizes: IntArray
     owner: npt.NDArray[np.int32]
     index: npt.NDArray[np.int32]
-    first_low: IntArray
+    low: npt.NDArray[np.int32]
+    high: npt.NDArray[np.int32]
 
     def kinds(self, graph: OperatorGraph, produced: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
         """Kind of each piece; a state that no tile of this instance writes is there from the start."""
@@ -172,8 +175,13 @@ class _Pieces:
         kind[(kind == INTERMEDIATE) & ~produced] = STATE
         never = np.iinfo(np.int64).max
         start = np.array([never if t.output_from is None else t.output_from for t in tensors], dtype=np.int64)
-        kind[self.first_low >= start[self.owner]] = OUTPUT
+        kind[self.low[:, 0] >= start[self.owner]] = OUTPUT
         return kind
+
+    def meta(self, graph: OperatorGraph, chosen: npt.NDArray[np.bool_]) -> TensorMeta:
+        """Ranges of the chosen pieces."""
+        dims = tuple(tuple(extent.dim for extent in graph.tensors[name].extents) for name in self.names)
+        return TensorMeta(self.names, dims, self.owner[chosen], self.low[chosen], self.high[chosen])
 
     def ids(self, chosen: npt.NDArray[np.bool_]) -> Ids:
         """Names of the chosen pieces."""
@@ -199,7 +207,8 @@ def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
             for axis_ends, extent in zip(ends[name], tensor.extents, strict=True)
         )
     names = tuple(graph.tensors)
-    offset, total, sizes, index, first_low = {}, 0, [], [], []
+    offset, total, sizes, index, lows, highs = {}, 0, [], [], [], []
+    most = max(len(tensor.extents) for tensor in graph.tensors.values())
     for name in names:
         shape = tuple(len(c) - 1 for c in cuts[name])
         count = int(np.prod(shape))
@@ -207,14 +216,17 @@ def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
         total += count
         where = np.unravel_index(np.arange(count), shape)
         size = np.full(count, graph.tensors[name].element_bytes, dtype=np.int64)
-        shown = np.full((count, 3), -1, dtype=np.int32)
+        shown = np.full((count, most), -1, dtype=np.int32)
+        low, high = np.full_like(shown, -1), np.full_like(shown, -1)
         for axis, (i, c) in enumerate(zip(where, cuts[name], strict=True)):
             size *= np.diff(c)[i]
+            low[:, axis], high[:, axis] = c[:-1][i], c[1:][i]
             if shape[axis] > 1 or graph.tensors[name].extents[axis].dim in ("L", "E"):
                 shown[:, axis] = i
         sizes.append(size)
         index.append(shown)
-        first_low.append(cuts[name][0][where[0]])
+        lows.append(low)
+        highs.append(high)
     owner = np.repeat(np.arange(len(names), dtype=np.int32), [len(s) for s in sizes])
     return _Pieces(
         names,
@@ -224,7 +236,8 @@ def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
         np.concatenate(sizes),
         owner,
         np.concatenate(index),
-        np.concatenate(first_low),
+        np.concatenate(lows),
+        np.concatenate(highs),
     )
 
 
