@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
@@ -19,6 +20,11 @@ from ssmopt.instance import DRAM, NOT_ADMISSIBLE, Instance
 def optimum(seed: int) -> int:
     """Optimal makespan of ``random_instance(seed)``, searched once for all tests."""
     return exhaustive_makespan(random_instance(seed))
+
+
+def searched(seeds: Iterable[int]) -> list[int]:
+    """The seeds without the few whose optimum takes seconds to search."""
+    return [seed for seed in seeds if seed not in (6, 188, 194, 275, 311)]
 
 
 def random_order(instance: Instance, rng: random.Random) -> IntArray:

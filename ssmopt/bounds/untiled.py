@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil
 
 from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles
+from ssmopt.errors import InputError
 from ssmopt.hardware import Hardware
 from ssmopt.problem import Problem
 from ssmopt.result import Bound
@@ -25,6 +26,11 @@ def lower_bounds(problem: Problem) -> list[Bound]:
 
     A tiling runs the sequential operators one by one or as scans, which may be other kernels on other cores: of the
     bounds for either, those with the smaller maximum hold for both.
+
+    Raises
+    ------
+    InputError
+        No channel leads to DRAM.
     """
     either = [_graph_bounds(problem, problem_graph(problem, scan=scan)) for scan in (False, True)]
     return min(either, key=lambda bounds: max(bound.cycles for bound in bounds))
@@ -46,8 +52,17 @@ def _graph_bounds(problem: Problem, graph: OperatorGraph) -> list[Bound]:
 
 
 def dram_bytes_per_cycle(hardware: Hardware) -> int:
-    """Bytes per cycle over all channels to DRAM together."""
-    return sum(channel.bandwidth * channel.lanes for channel in hardware.channels if "dram" in channel.connects)
+    """Bytes per cycle over all channels to DRAM together.
+
+    Raises
+    ------
+    InputError
+        No channel leads to DRAM.
+    """
+    rate = sum(channel.bandwidth * channel.lanes for channel in hardware.channels if "dram" in channel.connects)
+    if rate == 0:
+        raise InputError(f"no channel of {hardware.name!r} connects DRAM with a memory", key="channels")
+    return rate
 
 
 @dataclass(frozen=True)

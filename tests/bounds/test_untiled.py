@@ -64,11 +64,9 @@ def test_no_schedule_of_any_tiling_beats_a_bound(data: st.DataObject) -> None:
 @given(st.data())
 def test_nor_where_only_computing_counts(data: st.DataObject) -> None:
     """Many cores, single elements, no overhead, a memory without delay: releases, tails and recurrence are all."""
-    count = data.draw(st.sampled_from((1, 2, 3, 200)))
-    problem = data.draw(problems(largest=3, longest=4, on=st.just(hardware(channels=FAST))))
     sizes = st.sampled_from((1, 1, 2, 5))
-    group = core_group("pe", data.draw(sizes), data.draw(sizes), count)
-    problem = dataclasses.replace(problem, hardware=hardware(group, channels=FAST))
+    group = core_group("pe", data.draw(sizes), data.draw(sizes), data.draw(st.sampled_from((1, 2, 3, 50))))
+    problem = data.draw(problems(largest=3, longest=4, on=st.just(hardware(group, channels=FAST))))
     fine = Tiling(
         tokens=1,
         scan=data.draw(st.booleans()),
