@@ -24,6 +24,9 @@ from ssmopt.errors import InputError, SsmoptError
 BAD_INPUT = 2
 NO_SCHEDULE = 1
 
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""What the command line library raises for a wrong option or value; it is not public under one name everywhere."""
+
 
 class _Commands(TyperGroup):
     """Commands whose expected errors become one line on stderr."""
@@ -34,6 +37,11 @@ class _Commands(TyperGroup):
         except SsmoptError as error:
             complain(f"error: {error}")
             raise typer.Exit(BAD_INPUT if isinstance(error, InputError) else NO_SCHEDULE) from None
+        except _UsageError as error:
+            told = getattr(error, "format_message", error.__str__)().rstrip(".")
+            context = getattr(error, "ctx", None) or ctx
+            complain(f"error: {told}; see '{context.command_path} --help'")
+            raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             # Only outside the search, which handles the signal itself and keeps what it has found.
             complain("interrupted")
