@@ -63,6 +63,10 @@ class CapacityError(InputError):
         self.capacity_bytes = capacity_bytes
 
 
+class ExecutionError(SsmoptError):
+    """A schedule does not compute what it should: something is not there when it is needed."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint ``; did you mean 'x'?`` with the closest known names, or the list of them when none is close."""
     choices = sorted(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ssmopt.autotile import choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
@@ -70,23 +71,63 @@ def solve(
     CapacityError
         A tile does not fit its memory.
     """
-    if solver not in SOLVERS:
-        raise InputError(f"unknown solver {solver!r}{nearest(solver, SOLVERS)}")
+    check_arguments([solver], time_limit, workers)
+    with Stop(time_limit) as stop:
+        return run_solver(
+            target,
+            stop,
+            tiling=tiling,
+            any_tiling=tiling is None,
+            solver=solver,
+            workers=workers,
+            seed=seed,
+            on_progress=on_progress,
+        )
+
+
+def check_arguments(solvers: Sequence[str], time_limit: float, workers: int | None) -> None:
+    """Raise `InputError` for an unknown solver, or a limit that cannot be."""
+    for solver in solvers:
+        if solver not in SOLVERS:
+            raise InputError(f"unknown solver {solver!r}{nearest(solver, SOLVERS)}")
     if not time_limit > 0:
         raise InputError(f"the time limit must be positive, not {time_limit}")
     if workers is not None and workers <= 0:
         raise InputError(f"the number of workers must be positive, not {workers}")
-    with Stop(time_limit) as stop:
-        instance, note = _prepare(target, tiling, solver, stop, on_progress)
-        search = Search(instance, solver, stop, on_progress, note)
-        if solver in HEURISTICS:
-            search.construct([HEURISTICS[solver]])
-        else:
-            search.construct(_starters(instance))
-            if tiling is None and isinstance(target, Problem):
-                search = _better_baseline(search, target)
-            search.exact(workers or os.cpu_count() or 1, seed)
+
+
+def run_solver(
+    target: Problem | Instance,
+    stop: Stop,
+    *,
+    tiling: Tiling | None,
+    any_tiling: bool,
+    solver: str,
+    workers: int | None,
+    seed: int,
+    on_progress: ProgressListener | None,
+    known: Sequence[Result] = (),
+) -> Result:
+    """`solve`, until the given condition holds.
+
+    Parameters
+    ----------
+    any_tiling
+        Whether the exact solver may leave the tiling for that of a baseline whose schedule is better.
+    known
+        Results of heuristics for the same target; those on a tiling that is allowed are where the exact solver starts.
+    """
+    instance, note = _prepare(target, tiling, solver, stop, on_progress)
+    search = Search(instance, solver, stop, on_progress, note)
+    if solver in HEURISTICS:
+        search.construct([HEURISTICS[solver]])
         return search.result()
+    search.construct(_starters(instance))
+    if any_tiling and isinstance(target, Problem):
+        search = _better_baseline(search, target, known)
+    search = _better_known(search, known, any_tiling)
+    search.exact(workers or os.cpu_count() or 1, seed)
+    return search.result()
 
 
 def _starters(instance: Instance) -> list[Heuristic]:
@@ -97,10 +138,11 @@ def _starters(instance: Instance) -> list[Heuristic]:
     return sorted(known, key=lambda h: h.prescribe is not None)
 
 
-def _better_baseline(search: Search, problem: Problem) -> Search:
-    """The search itself, or one on the tiling of a baseline whose schedule is better."""
+def _better_baseline(search: Search, problem: Problem, known: Sequence[Result]) -> Search:
+    """The search itself, or one on the tiling of a baseline, not yet known, whose schedule is better."""
+    done = {result.solver for result in known}
     for heuristic in HEURISTICS.values():
-        if heuristic.prescribe is None or search.optimal or search.stop():
+        if heuristic.prescribe is None or heuristic.name in done or search.optimal or search.stop():
             continue
         tiling, _ = heuristic.prescribe(problem, search.instance.tiling or Tiling())
         instance = build_tiles(problem, tiling)
@@ -114,6 +156,23 @@ def _better_baseline(search: Search, problem: Problem) -> Search:
             other.on_progress = search.on_progress
             other.report(heuristic.name)
             search = other
+    return search
+
+
+def _better_known(search: Search, known: Sequence[Result], any_tiling: bool) -> Search:
+    """The search with the best of the known schedules, on the tiling of that schedule."""
+    for result in known:
+        if result.schedule is None:
+            continue
+        same = result.instance is search.instance or (
+            result.instance.tiling is not None and result.instance.tiling == search.instance.tiling
+        )
+        if same:
+            search.offer(result.schedule, result.solver)
+        elif any_tiling and (search.schedule is None or result.schedule.makespan < search.schedule.makespan):
+            note = f"on the tiling of {result.solver}"
+            search = Search(result.instance, search.solver, search.stop, search.on_progress, note)
+            search.offer(result.schedule, result.solver)
     return search
 
 

@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 from ssmopt.heuristics.base import Heuristic
 from ssmopt.heuristics.fuse_block import FUSE_BLOCK
-from ssmopt.heuristics.fusion import FUSE_ALL
+from ssmopt.heuristics.fusion import FUSE_ALL, FUSION_SCHEMES
 from ssmopt.heuristics.heft import HEFT
 from ssmopt.heuristics.layer_by_layer import LAYER_BY_LAYER, LAYER_BY_LAYER_REUSE
+from ssmopt.heuristics.mem_aware import MEM_AWARE
 
 HEURISTICS: Mapping[str, Heuristic] = MappingProxyType(
-    {h.name: h for h in (LAYER_BY_LAYER, LAYER_BY_LAYER_REUSE, FUSE_ALL, FUSE_BLOCK, HEFT)}
+    {h.name: h for h in (LAYER_BY_LAYER, LAYER_BY_LAYER_REUSE, *FUSION_SCHEMES, FUSE_ALL, MEM_AWARE, FUSE_BLOCK, HEFT)}
 )
 """Constructive heuristics by name, slowest schedules first."""
 

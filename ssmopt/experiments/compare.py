@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssmopt.errors import CapacityError, InputError, nearest
+from ssmopt.errors import CapacityError, InputError
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.result import Bound, ProgressListener, Result
-from ssmopt.solve import solve, tiling_for
-from ssmopt.solvers import HEURISTICS, SOLVERS
+from ssmopt.solve import check_arguments, run_solver, tiling_for
+from ssmopt.solvers import HEURISTICS
 from ssmopt.stopping import Stop
 from ssmopt.tiling import Tiling
 from ssmopt.validate import InvalidScheduleError
@@ -108,34 +108,36 @@ def compare(
         A solver is unknown, or the target cannot be used.
     """
     names = list(solvers) if solvers is not None else _applicable(target)
-    for name in names:
-        if name not in SOLVERS:
-            raise InputError(f"unknown solver {name!r}{nearest(name, SOLVERS)}")
-    stop = Stop(time_limit)
-    fixed = tiling is not None or isinstance(target, Instance)
-    if tiling is None and isinstance(target, Problem):
-        with stop:
-            tiling = tiling_for(target, stop, on_progress)
+    check_arguments(names, time_limit, workers)
+    any_tiling = tiling is None and isinstance(target, Problem)
     results: list[Result] = []
     failures: list[tuple[str, str]] = []
-    for name in sorted(names, key=lambda name: name not in HEURISTICS):
-        if stop.signal or (results and results[-1].interrupted):
-            break
-        exact = name not in HEURISTICS
-        try:
-            results.append(
-                solve(
-                    target,
-                    tiling=_best_tiling(results, tiling) if exact and not fixed else tiling,
-                    solver=name,
-                    time_limit=max(stop.remaining, 0.1),
-                    workers=workers,
-                    seed=seed,
-                    on_progress=on_progress,
-                )
-            )
-        except (CapacityError, InvalidScheduleError) as error:
-            failures.append((name, str(error)))
+    with Stop(time_limit) as stop:
+        if tiling is None and isinstance(target, Problem):
+            tiling = tiling_for(target, stop, on_progress)
+        for name in sorted(names, key=lambda name: name not in HEURISTICS):
+            if stop.signal and results:
+                break
+            exact = name not in HEURISTICS
+            with Stop(stop.remaining) as share:
+                share.signal = stop.signal  # Even then the first solver gives its first schedule.
+                try:
+                    results.append(
+                        run_solver(
+                            target,
+                            share,
+                            tiling=_best_tiling(results, tiling) if exact and any_tiling else tiling,
+                            any_tiling=any_tiling,
+                            solver=name,
+                            workers=workers,
+                            seed=seed,
+                            on_progress=on_progress,
+                            known=results,
+                        )
+                    )
+                except (CapacityError, InvalidScheduleError) as error:
+                    failures.append((name, str(error)))
+            stop.signal = share.signal
     if not results:
         raise InputError("; ".join(reason for _, reason in failures) or "no solver applies")
     return _comparison(target.name, results, failures)

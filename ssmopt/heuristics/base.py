@@ -70,7 +70,7 @@ def one_token_tiling(problem: Problem, tiling: Tiling) -> tuple[Tiling, str]:
     Where a tile does not fit the memory, ``d_inner`` is cut into the fewest equal pieces that do ("blocking").
     """
     base = dataclasses.replace(tiling, state_tokens=1, scan=False, channel_splits=1, state_splits=1)
-    base = dataclasses.replace(base, projections=_explicit_projections(tiling))
+    base = dataclasses.replace(base, projections=explicit_projections(tiling))
     capacity = max(memory.capacity for memory in problem.hardware.memories)
     for pieces in range(1, problem.model.d_inner + 1):
         if problem.model.d_inner % pieces:
@@ -83,7 +83,7 @@ def one_token_tiling(problem: Problem, tiling: Tiling) -> tuple[Tiling, str]:
     return base, ""
 
 
-def _explicit_projections(tiling: Tiling) -> dict[str, ProjectionTiling]:
+def explicit_projections(tiling: Tiling) -> dict[str, ProjectionTiling]:
     """The projections' cuts written out, so that they stay when the cuts along ``d_inner`` change."""
     return {name: projection_tiling(tiling, name) for name in PROJECTIONS}
 

@@ -1,6 +1,8 @@
-"""The state update fused token by token; the rest layer by layer."""
+"""Fusion schemes of the state update: groups of operators run token by token, the rest layer by layer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,35 +19,82 @@ from ssmopt.heuristics.base import (
 from ssmopt.instance import Instance
 from ssmopt.workload.mamba import STATE_UPDATE
 
+_A = ("mul_dA", "exp_dA")
+_B = ("mul_dB", "mul_dBx")
+_S = ("mul_hA", "add_h", "mul_hC")
 
-def fused_order(instance: Instance, fused: tuple[str, ...]) -> tuple[IntArray, IntArray]:
-    """Order and groups when the tiles of the ``fused`` operators run token by token.
+SCHEMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "A": (_A,),
+    "B": (_B,),
+    "A-B": (_A, _B),
+    "AS": (_A + _S,),
+    "BS": (_B + _S,),
+    "AS-B": (_A + _S, _B),
+    "A-BS": (_A, _B + _S),
+    "fuse-all": (STATE_UPDATE,),
+}
+"""The fused groups of each scheme; without any it is layer-by-layer."""
+
+
+def fused_order(instance: Instance, fused: tuple[tuple[str, ...], ...]) -> tuple[IntArray, IntArray]:
+    """Order and groups when the tiles of each ``fused`` group run token by token.
 
     Where ``d_inner`` is cut because a token does not fit, nothing is kept between operators, and each is a group of
     its own (the published 'blocking' mode).
     """
     meta = tile_meta(instance)
-    names = list(meta.operators)
-    inside = np.isin(meta.operator, [names.index(name) for name in fused if name in names])
-    token = np.where(inside, meta.low[:, meta.dims.index("L")], 0).astype(np.int64)
-    stage = np.where(inside, int(meta.operator[inside].min(initial=0)), meta.operator).astype(np.int64)
+    operator = meta.operator.astype(np.int64)
+    stage = np.array([_stage(name, meta.operators, fused) for name in meta.operators], dtype=np.int64)[operator]
+    inside = np.isin(
+        operator, [meta.operators.index(name) for group in fused for name in group if name in meta.operators]
+    )
+    # Sequential operators that are not fused still alternate token by token.
+    alternate = np.isin(operator, [meta.operators.index(name) for name in _S if name in meta.operators])
+    together = inside | alternate
+    token = np.where(together, meta.low[:, meta.dims.index("L")], 0).astype(np.int64)
+    channel = np.where(together, meta.low[:, meta.dims.index("E")], 0).astype(np.int64)
     number = np.arange(instance.n_tiles, dtype=np.int64)
-    channel = np.where(inside, meta.low[:, meta.dims.index("E")], 0).astype(np.int64)
     blocked = instance.tiling is not None and instance.tiling.channel_splits > 1
-    groups = meta.operator.astype(np.int64) if blocked else stage
-    order = sort_by(stage, token, meta.operator.astype(np.int64), channel, number) if inside.any() else number
-    return topological(instance, order), groups
+    groups = operator if blocked else np.where(inside, stage, operator)
+    return topological(instance, sort_by(stage, token, operator, channel, number)), groups
 
 
-def _fuse_all(instance: Instance) -> list[Plan]:
-    order, groups = fused_order(instance, STATE_UPDATE)
-    return [(order, policy) for policy in roomy_policies(instance, groups)]
+def _stage(name: str, operators: tuple[str, ...], fused: tuple[tuple[str, ...], ...]) -> int:
+    """When an operator runs: a group with its sequential operators if it has any, otherwise with its first one."""
+    group = next((group for group in fused if name in group), _S if name in _S else (name,))
+    members = [operators.index(member) for member in group if member in operators]
+    sequential = [operators.index(member) for member in group if member in operators and member in _S]
+    return min(sequential or members)
 
 
-FUSE_ALL = Heuristic(
-    name="fuse-all",
-    summary="the whole state update fused token by token; the other operators layer by layer through DRAM",
-    source="the fusion study's best scheme",
-    plans=_fuse_all,
-    prescribe=one_token_tiling,
+def _plans(fused: tuple[tuple[str, ...], ...]) -> Callable[[Instance], list[Plan]]:
+    def plans(instance: Instance) -> list[Plan]:
+        order, groups = fused_order(instance, fused)
+        return [(order, policy) for policy in roomy_policies(instance, groups)]
+
+    return plans
+
+
+def _scheme(name: str, summary: str) -> Heuristic:
+    return Heuristic(
+        name=name,
+        summary=summary,
+        source="the published study of fusion schemes for the state update",
+        plans=_plans(SCHEMES[name]),
+        prescribe=one_token_tiling,
+    )
+
+
+FUSION_SCHEMES = (
+    _scheme("A", "fuses mul_dA and exp_dA"),
+    _scheme("B", "fuses mul_dB and mul_dBx"),
+    _scheme("A-B", "fuses A and B, each for itself"),
+    _scheme("AS", "fuses A with the sequential operators mul_hA, add_h and mul_hC"),
+    _scheme("BS", "fuses B with the sequential operators"),
+    _scheme("AS-B", "fuses A with the sequential operators, and B for itself"),
+    _scheme("A-BS", "fuses B with the sequential operators, and A for itself"),
+)
+
+FUSE_ALL = _scheme(
+    "fuse-all", "the whole state update fused token by token; the other operators layer by layer through DRAM"
 )

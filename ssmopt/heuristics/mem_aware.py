@@ -1,0 +1,71 @@
+"""Fuse-all in pieces of the channels, so that a piece's whole state update fits on chip."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import numpy as np
+
+from ssmopt.heuristics.base import (
+    Heuristic,
+    Plan,
+    explicit_projections,
+    roomy_policies,
+    sort_by,
+    tile_meta,
+    topological,
+)
+from ssmopt.instance import Instance
+from ssmopt.problem import Problem
+from ssmopt.tiling import Tiling
+from ssmopt.workload.mamba import STATE_UPDATE
+
+
+def chunks(problem: Problem) -> int:
+    """Into how many pieces ``d_inner`` is cut.
+
+    The smallest divisor ``k`` of ``d_inner`` with ``k >= (5 + 2/64) * d_inner * d_state * bytes * 1.01 / capacity``:
+    five tensors of a piece and some slack fit at once.
+    """
+    model = problem.model
+    capacity = max(memory.capacity for memory in problem.hardware.memories)
+    n_bytes = model.d_inner * model.d_state * problem.dtype.activations
+    least = (5 + Fraction(2, 64)) * n_bytes * Fraction(101, 100) / capacity
+    return next(k for k in range(1, model.d_inner + 1) if model.d_inner % k == 0 and (k >= least or k == model.d_inner))
+
+
+def _prescribe(problem: Problem, tiling: Tiling) -> tuple[Tiling, str]:
+    pieces = chunks(problem)
+    cut = dataclasses.replace(
+        tiling,
+        state_tokens=1,
+        scan=False,
+        channel_splits=pieces,
+        state_splits=1,
+        projections=explicit_projections(tiling),
+    )
+    return cut, "" if pieces == 1 else f"d_inner in {pieces} chunks"
+
+
+def _plans(instance: Instance) -> list[Plan]:
+    """Chunk after chunk, each over all its tokens; outside the state update layer by layer."""
+    meta = tile_meta(instance)
+    operator = meta.operator.astype(np.int64)
+    inside = np.isin(operator, [meta.operators.index(name) for name in STATE_UPDATE if name in meta.operators])
+    first = int(operator[inside].min(initial=0))
+    stage = np.where(inside, first, operator)
+    channel = np.where(inside, meta.low[:, meta.dims.index("E")], 0).astype(np.int64)
+    token = np.where(inside, meta.low[:, meta.dims.index("L")], 0).astype(np.int64)
+    number = np.arange(instance.n_tiles, dtype=np.int64)
+    order = topological(instance, sort_by(stage, channel, token, operator, number))
+    return [(order, policy) for policy in roomy_policies(instance, stage)]
+
+
+MEM_AWARE = Heuristic(
+    name="mem-aware",
+    summary="fuse-all with the channels in as few chunks as fit on chip, each over all its tokens before the next",
+    source="the published study of fusion schemes, its memory-aware variant",
+    plans=_plans,
+    prescribe=_prescribe,
+)
