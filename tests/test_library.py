@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import ssmopt
 from ssmopt import library
 from ssmopt.errors import InputError
 
@@ -119,7 +118,7 @@ def test_installed_package_brings_its_data(tmp_path: Path, monkeypatch: pytest.M
     package = tmp_path / "site-packages" / "ssmopt"
     (package / "data" / "models").mkdir(parents=True)
     shutil.copy(library._folder("models") / "mamba-tiny.yaml", package / "data" / "models")
-    monkeypatch.setattr(ssmopt, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(library, "__file__", str(package / "library.py"))
     assert library.list_models() == ["mamba-tiny"]
     assert library.load_model("mamba-tiny").d_model == 8
     assert library.list_hardware() == []
