@@ -1,34 +1,23 @@
-.PHONY: help install lint types test check example bench clean
+.PHONY: help install test bench clean
 
 PYTHON ?= python3
-VENV ?= .venv
-BIN := $(VENV)/bin
 
 help:  ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/'
 
-$(BIN)/activate:
-	$(PYTHON) -m venv $(VENV)
+install: .venv/installed  ## make a virtual environment in .venv with everything that the tests need
 
-install: $(BIN)/activate  ## make a virtual environment with everything that the tests need
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+.venv/installed: pyproject.toml
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
 
-lint: install  ## ruff: rules and format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+test: install  ## ruff, mypy, the example of the README, then the tests
+	@.ci/check
 
-types: install  ## mypy, strict
-	$(BIN)/mypy
-
-example: install  ## the script of the README
-	cd examples && ../$(BIN)/python first_schedule.py
-
-test: lint types example  ## lint, types, the example, then the tests
-	$(BIN)/python -m pytest -n 2
-
-bench: install  ## size and speed, and the table of results
-	$(BIN)/python benchmarks/size_and_speed.py
-	$(BIN)/python benchmarks/results_table.py
+bench: install  ## measure size and speed, and write the README's table of results anew
+	.venv/bin/python benchmarks/size_and_speed.py
+	.venv/bin/python benchmarks/results_table.py --write README.md
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

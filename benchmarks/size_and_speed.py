@@ -1,109 +1,202 @@
-"""How fast the parts are on large instances: medians, and ratios to what they must reach.
+"""How large a tile graph can be, and how fast it is built, decoded, validated and solved, against the targets.
 
-    python benchmarks/size_and_speed.py [--quick] [--json]
+Every time is the median of several repeats, as wall time and as processor time: on a machine that does other work too,
+the processor time is the one to trust. A ratio is measured over target, so at most 1 is good.
 
-``--quick`` leaves out the instance of a million tiles. Times are wall seconds of this machine.
+    python benchmarks/size_and_speed.py --quick
+    python benchmarks/size_and_speed.py --json > numbers.json
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import multiprocessing
+import os
+import platform
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
+import ssmopt
 from ssmopt.decode import decode
 from ssmopt.heuristics.fuse_block import block_order
-from ssmopt.instance import Instance
-from ssmopt.library import load_hardware, load_model
+from ssmopt.library import load_problem
 from ssmopt.problem import Problem
-from ssmopt.solve import solve
 from ssmopt.tiling import Tiling
-from ssmopt.validate import check
+from ssmopt.validate import validate
 from ssmopt.workload.tiles import build_tiles
+
+T = TypeVar("T")
+
+TILING = Tiling(tokens=256, state_tokens=1, channel_splits=8)
+"""One token and one of eight pieces of d_inner per tile of the state update: many tiles, not a good tiling."""
+
+INSTANCE = "mamba1-2.7b-n64-marca-L{tokens}"
+MANY_TOKENS, MORE_TOKENS = 1_024, 17_920
+"""Prompts of about 58 thousand and of about a million tiles."""
+
+SOLVE_TARGETS = {64: (60.0, 0.001), 1_024: (120.0, 0.01)}
+"""Per prompt length: the time limit in seconds, and the gap to reach within it."""
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One line of the table; ``ratio`` is measured / target."""
+class Row:
+    """One line of the table.
+
+    Attributes
+    ----------
+    what
+        What was measured.
+    tiles
+        Number of tiles.
+    measured, target
+        The number that the target is about, in ``unit``: median wall seconds, MiB, or a gap.
+    unit
+        ``s``, ``MiB`` or ``gap``.
+    cpu_seconds
+        Median processor time.
+    """
 
     what: str
+    tiles: int
     measured: float
     target: float
     unit: str
-    detail: str = ""
+    cpu_seconds: float
 
     @property
     def ratio(self) -> float:
-        """How much of the target is used up."""
+        """Measured over target."""
         return self.measured / self.target
 
-
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time of several calls."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    @property
+    def cpu_ratio(self) -> float | None:
+        """The same with processor time; None where the target is no time."""
+        return self.cpu_seconds / self.target if self.unit == "s" else None
 
 
-def problem_of(seq_len: int) -> Problem:
-    """The reference model on the reference accelerator."""
-    return Problem(f"mamba1-2.7b-n64-marca-L{seq_len}", load_model("mamba1-2.7b-n64"), load_hardware("marca"), seq_len)
+class Timer:
+    """Times of one piece of code, run several times."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def run(self, work: Callable[[], T], repeats: int) -> T:
+        """Do the work ``repeats`` times and return the last result."""
+        for _ in range(repeats):
+            gc.collect()
+            wall, cpu = time.perf_counter(), time.process_time()
+            result = work()
+            self.wall.append(time.perf_counter() - wall)
+            self.cpu.append(time.process_time() - cpu)
+        return result
+
+    def row(self, what: str, tiles: int, target: float) -> Row:
+        """The medians against a target in seconds."""
+        return Row(what, tiles, statistics.median(self.wall), target, "s", statistics.median(self.cpu))
 
 
-def large(seq_len: int) -> Instance:
-    """One token and an eighth of the channels per state tile: many tiles, not a good tiling."""
-    return build_tiles(problem_of(seq_len), Tiling(tokens=256, channel_splits=8))
+def problem_of(tokens: int) -> Problem:
+    """The reference model on the reference accelerator, with a prompt of any length."""
+    problem, _ = load_problem(INSTANCE.format(tokens=64))
+    return Problem(INSTANCE.format(tokens=tokens), problem.model, problem.hardware, tokens)
 
 
-def measure_tiles(seq_len: int, repeats: int, seconds: tuple[float, float, float]) -> list[Measurement]:
-    """Build, decode and validate an instance of one size against their targets."""
-    build, decoding, validating = seconds
-    instance = large(seq_len)
-    order = block_order(instance)
-    schedule = decode(instance, order)
-    size = f"{instance.n_tiles:,} tiles"
+def measure_tiles(tokens: int, repeats: int) -> list[Row]:
+    """Build, order, decode and validate; the last row is the peak memory of this process."""
+    large = tokens > MANY_TOKENS
+    problem = problem_of(tokens)
+    build, order_timer, decoder, validator = Timer(), Timer(), Timer(), Timer()
+    instance = build.run(lambda: build_tiles(problem, TILING), repeats)
+    order = order_timer.run(lambda: block_order(instance), repeats)
+    schedule = decoder.run(lambda: decode(instance, order), repeats)
+    violations = validator.run(lambda: validate(instance, schedule), repeats)
+    assert violations == [], violations
+    n = instance.n_tiles
+    rows = [decoder.row("decode", n, 10.0 if large else 0.5), validator.row("validate", n, 10.0 if large else 0.5)]
+    if large:
+        rows.append(Row("peak memory", n, peak_mib(), 2_048.0, "MiB", 0.0))
+    else:
+        rows.insert(0, build.row("build", n, 1.0))
+    return rows
+
+
+def peak_mib() -> float:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def measure_apart(tokens: int, repeats: int) -> list[Row]:
+    """`measure_tiles` in a process of its own, whose peak memory is nobody else's."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure_tiles, (tokens, repeats))
+
+
+def measure_solve(tokens: int, workers: int | None) -> list[Row]:
+    """Gap and time of one call of `ssmopt.solve` with an automatic tiling."""
+    limit, gap = SOLVE_TARGETS[tokens]
+    timer = Timer()
+    result = timer.run(lambda: ssmopt.solve(problem_of(tokens), time_limit=limit, workers=workers), 1)
+    assert result.makespan is not None
+    n, name = result.instance.n_tiles, f"solve L={tokens:,}"
     return [
-        Measurement(f"build {size}", median_seconds(lambda: large(seq_len), repeats), build, "s"),
-        Measurement(f"decode {size}", median_seconds(lambda: decode(instance, order), repeats), decoding, "s"),
-        Measurement(f"validate {size}", median_seconds(lambda: check(instance, schedule), repeats), validating, "s"),
+        Row(f"{name}, gap", n, result.gap or 0.0, gap, "gap", timer.cpu[0]),
+        timer.row(f"{name}, time", n, limit),
     ]
 
 
-def measure_gap(seq_len: int, seconds: float, target: float) -> Measurement:
-    """Gap that ``solve`` reaches within a time limit."""
-    result = solve(problem_of(seq_len), time_limit=seconds)
-    assert result.gap is not None
-    detail = f"{result.makespan:,} cycles, {result.status}, {result.wall_seconds:.1f} s"
-    return Measurement(f"gap of solve, L={seq_len}, {seconds:.0f} s", result.gap * 100, target, "%", detail)
+def as_markdown(rows: list[Row]) -> str:
+    """The table for people."""
+    lines = [
+        "| what | tiles | measured | target | ratio | processor time | its ratio |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cpu = f"{row.cpu_seconds:.2f} s" if row.cpu_seconds else "-"
+        cpu_ratio = "-" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}"
+        shown, target = (_shown(value, row.unit) for value in (row.measured, row.target))
+        lines.append(f"| {row.what} | {row.tiles:,} | {shown} | {target} | {row.ratio:.2f} | {cpu} | {cpu_ratio} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "gap":
+        return f"{value:.3%}"
+    return f"{value:,.0f} {unit}" if unit == "MiB" else f"{value:.2f} {unit}"
+
+
+def as_json(rows: list[Row]) -> str:
+    """The table for programs."""
+    records = [{**asdict(row), "ratio": row.ratio, "cpu_ratio": row.cpu_ratio} for row in rows]
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    return json.dumps({"ssmopt": ssmopt.__version__, **machine, "rows": records}, indent=2)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="leave out the million tiles")
-    parser.add_argument("--repeats", type=int, default=5, help="calls per median")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--no-solve", action="store_true", help="leave out the solver")
+    parser.add_argument("--repeats", type=int, default=7, help="repeats of each measurement; 3 at most for a million")
+    parser.add_argument("--workers", type=int, default=None, help="threads of the solver; all cores by default")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    rows = measure_tiles(1024, options.repeats, (1.0, 0.5, 0.5))
+
+    rows = measure_tiles(MANY_TOKENS, options.repeats)
     if not options.quick:
-        rows += measure_tiles(18_000, 1, (20.0, 10.0, 10.0))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        rows.append(Measurement("peak memory of all that", peak, 2.0, "GiB", "instance, schedule and validator"))
-    rows += [measure_gap(64, 60.0, 1.0), measure_gap(1024, 120.0, 4.0)]
-    if options.json:
-        print(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=1))
-        return
-    print(f"{'what':36} {'measured':>10} {'target':>10} {'ratio':>7}")
-    for row in rows:
-        figures = f"{row.measured:>8.3f} {row.unit:<3}{row.target:>8.2f} {row.unit:<3}{row.ratio:>6.2f}"
-        print(f"{row.what:36} {figures}  {row.detail}")
+        rows += measure_apart(MORE_TOKENS, min(options.repeats, 3))
+    if not options.no_solve:
+        for tokens in SOLVE_TARGETS:
+            rows += measure_solve(tokens, options.workers)
+    print(as_json(rows) if options.json else as_markdown(rows))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ssmopt.build import build_instance, load_instance
 from ssmopt.decode import Policy, decode
-from ssmopt.errors import CapacityError, InputError, SsmoptError
+from ssmopt.errors import CapacityError, ExecutionError, InputError, SsmoptError
+from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
@@ -25,6 +26,8 @@ except PackageNotFoundError:  # Run from a source tree that is not installed.
 __all__ = [
     "CapacityError",
     "Comparison",
+    "Execution",
+    "ExecutionError",
     "Hardware",
     "InputError",
     "Instance",
@@ -40,6 +43,7 @@ __all__ = [
     "build_instance",
     "compare",
     "decode",
+    "execute",
     "load_hardware",
     "load_instance",
     "load_model",

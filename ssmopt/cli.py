@@ -16,6 +16,7 @@ import ssmopt
 from ssmopt.commands.compare import compare
 from ssmopt.commands.listing import list_names
 from ssmopt.commands.output import complain, say
+from ssmopt.commands.run import run
 from ssmopt.commands.show import show
 from ssmopt.commands.solve import solve
 from ssmopt.commands.validate import validate
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.command("solve")(solve)
 app.command("compare")(compare)
 app.command("validate")(validate)
+app.command("run")(run)
 app.command("list")(list_names)
 app.command("show")(show)
 

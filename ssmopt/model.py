@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ssmopt.errors import InputError, nearest
 
-FAMILIES = ("mamba",)
-"""Model families whose operator graph is known."""
+FAMILY_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "mamba": ("dt_rank",),
+    "mamba2": ("head_dim", "n_groups", "chunk_size"),
+}
+"""Model families whose operator graph is known, with the fields that only some of them have."""
+
+FAMILIES = tuple(FAMILY_FIELDS)
+"""Names of the model families."""
+
+_COMMON = ("layers", "d_model", "d_inner", "d_state", "d_conv")
 
 
 @dataclass(frozen=True)
 class Model:
-    """Dimensions of a Mamba model, in elements.
+    """Dimensions of a Mamba model, in elements; those that its family does not have are 0.
 
     Attributes
     ----------
@@ -22,9 +31,14 @@ class Model:
         Which operator graph a block has; one of ``FAMILIES``.
     layers
         Number of identical blocks.
-    d_model, d_inner, d_state, d_conv, dt_rank
-        Width of the residual stream, of the block, state elements per channel, taps of the causal convolution,
-        and rank of the step-size projection.
+    d_model, d_inner, d_state, d_conv
+        Width of the residual stream, of the block, state elements per channel, and taps of the causal convolution.
+    dt_rank
+        ``mamba``: rank of the step-size projection.
+    head_dim, n_groups
+        ``mamba2``: channels that share one step size and one decay, and groups of heads that share B and C.
+    chunk_size
+        ``mamba2``: tokens per chunk of its chunked form.
     """
 
     name: str
@@ -34,12 +48,34 @@ class Model:
     d_inner: int
     d_state: int
     d_conv: int
-    dt_rank: int
+    dt_rank: int = 0
+    head_dim: int = 0
+    n_groups: int = 0
+    chunk_size: int = 0
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise InputError(f"unknown model family {self.family!r}{nearest(self.family, FAMILIES)}", key="family")
+        for name, value in self.sizes().items():
+            if value <= 0:
+                raise InputError(f"expected a positive whole number, not {value}", key=name)
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int) and value <= 0:
-                raise InputError(f"expected a positive whole number, not {value}", key=field.name)
+            if field.name not in ("name", "family", *self.sizes()) and getattr(self, field.name) != 0:
+                raise InputError(f"models of family {self.family!r} have no {field.name}", key=field.name)
+        if self.family == "mamba2":
+            if self.d_inner % self.head_dim:
+                raise InputError(f"expected a divisor of d_inner = {self.d_inner}, not {self.head_dim}", key="head_dim")
+            if self.n_heads % self.n_groups:
+                raise InputError(
+                    f"expected a divisor of the {self.n_heads} heads (d_inner / head_dim), not {self.n_groups}",
+                    key="n_groups",
+                )
+
+    @property
+    def n_heads(self) -> int:
+        """Heads of ``head_dim`` channels; 0 for a family without heads."""
+        return self.d_inner // self.head_dim if self.head_dim else 0
+
+    def sizes(self) -> dict[str, int]:
+        """The numbers that a model of this family has, by name."""
+        return {name: getattr(self, name) for name in (*_COMMON, *FAMILY_FIELDS[self.family])}

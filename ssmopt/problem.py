@@ -10,6 +10,7 @@ from ssmopt.model import Model
 
 SCOPES = ("block", "state-update")
 INITIAL_STATES = ("load", "zero")
+FORMS = ("recurrent", "chunked")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class Problem:
         ``zero``.
     dtype
         Bytes per element.
+    form
+        How the state is updated: ``recurrent``, token by token, or ``chunked``, by matrix products within chunks
+        (``mamba2`` only).
     """
 
     name: str
@@ -58,15 +62,17 @@ class Problem:
     scope: str = "block"
     initial_state: str = "load"
     dtype: Dtype = field(default_factory=Dtype)
+    form: str = "recurrent"
 
     def __post_init__(self) -> None:
         for name in ("seq_len", "batch", "layers"):
             if getattr(self, name) <= 0:
                 raise InputError(f"expected a positive whole number, not {getattr(self, name)}", key=name)
-        for name in ("batch", "layers"):
-            if getattr(self, name) != 1:
-                raise InputError(f"only 1 is supported, not {getattr(self, name)}", key=name)
-        for name, choices in (("scope", SCOPES), ("initial_state", INITIAL_STATES)):
+        if self.layers != 1:
+            raise InputError(f"only 1 is supported, not {self.layers}", key="layers")
+        for name, choices in (("scope", SCOPES), ("initial_state", INITIAL_STATES), ("form", FORMS)):
             value = getattr(self, name)
             if value not in choices:
                 raise InputError(f"unknown value {value!r}{nearest(value, choices)}", key=name)
+        if self.form == "chunked" and self.model.family != "mamba2":
+            raise InputError(f"models of family {self.model.family!r} have no chunked form", key="form")

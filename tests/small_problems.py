@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ssmopt.hardware import KERNELS, OPERATIONS, Channel, CoreGroup, Hardware, Memory
 from ssmopt.model import Model
-from ssmopt.problem import INITIAL_STATES, SCOPES, Dtype, Problem
+from ssmopt.problem import FORMS, INITIAL_STATES, SCOPES, Dtype, Problem
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
 
 ONE_EACH = dict.fromkeys(OPERATIONS, 1)
@@ -40,6 +40,25 @@ def models(draw: st.DrawFn, largest: int = 8) -> Model:
 
 
 @st.composite
+def mamba2_models(draw: st.DrawFn, largest: int = 8) -> Model:
+    """Every number of heads, of channels in each, and of groups that divides the heads."""
+    width, state, channels = (draw(st.integers(1, largest)) for _ in range(3))
+    groups, heads_each = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return Model(
+        "small",
+        "mamba2",
+        1,
+        width,
+        groups * heads_each * min(channels, 4),
+        min(state, 4),
+        draw(st.integers(1, min(5, largest))),
+        head_dim=min(channels, 4),
+        n_groups=groups,
+        chunk_size=draw(st.integers(1, largest + 1)),
+    )
+
+
+@st.composite
 def machines(draw: st.DrawFn) -> Hardware:
     """One to three groups of cores that share the kernels out in any way; channels slow, or too fast to matter."""
     size = st.sampled_from((1, 1, 2, 4, 64))
@@ -64,18 +83,25 @@ def machines(draw: st.DrawFn) -> Hardware:
 
 @st.composite
 def problems(
-    draw: st.DrawFn, largest: int = 8, longest: int = 8, on: st.SearchStrategy[Hardware] | None = None
+    draw: st.DrawFn,
+    largest: int = 8,
+    longest: int = 8,
+    on: st.SearchStrategy[Hardware] | None = None,
+    family: str = "mamba",
+    batches: tuple[int, ...] = (1,),
 ) -> Problem:
     """A small model on a small machine."""
     n_bytes = st.sampled_from((1, 2, 4))
     return Problem(
         "small",
-        draw(models(largest)),
+        draw(models(largest) if family == "mamba" else mamba2_models(largest)),
         draw(on if on is not None else st.just(hardware(core_group()))),
         draw(st.integers(1, longest)),
         scope=draw(st.sampled_from(SCOPES)),
         initial_state=draw(st.sampled_from(INITIAL_STATES)),
         dtype=Dtype(draw(n_bytes), draw(n_bytes), draw(n_bytes)),
+        form="recurrent" if family == "mamba" else draw(st.sampled_from(FORMS)),
+        batch=draw(st.sampled_from(batches)) if len(batches) > 1 else batches[0],
     )
 
 
@@ -87,18 +113,17 @@ def tilings(draw: st.DrawFn, problem: Problem) -> Tiling:
     def projection(columns: int, reduction: int) -> ProjectionTiling:
         return ProjectionTiling(draw(st.integers(1, columns)), draw(st.integers(1, reduction)))
 
-    projections = {
-        "in_proj": projection(2 * model.d_inner, model.d_model),
-        "x_proj": projection(model.dt_rank + 2 * model.d_state, model.d_inner),
-        "dt_proj": projection(model.d_inner, model.dt_rank),
-        "out_proj": projection(model.d_model, model.d_inner),
-    }
+    projections = {"in_proj": projection(2 * model.d_inner, model.d_model)}
+    if model.family == "mamba":
+        projections["x_proj"] = projection(model.dt_rank + 2 * model.d_state, model.d_inner)
+        projections["dt_proj"] = projection(model.d_inner, model.dt_rank)
+    projections["out_proj"] = projection(model.d_model, model.d_inner)
     tokens = st.integers(1, length + 1)
     return Tiling(
         tokens=draw(tokens),
         state_tokens=draw(tokens),
         scan=draw(st.booleans()),
-        channel_splits=draw(st.integers(1, model.d_inner)),
+        channel_splits=draw(st.integers(1, model.n_heads or model.d_inner)),
         state_splits=draw(st.integers(1, model.d_state)),
         projections={name: projections[name] for name in projections if draw(st.booleans())},
         loop_order=draw(st.sampled_from(LOOP_ORDERS)),
@@ -108,8 +133,13 @@ def tilings(draw: st.DrawFn, problem: Problem) -> Tiling:
 
 @st.composite
 def tiled_problems(
-    draw: st.DrawFn, largest: int = 8, longest: int = 8, on: st.SearchStrategy[Hardware] | None = None
+    draw: st.DrawFn,
+    largest: int = 8,
+    longest: int = 8,
+    on: st.SearchStrategy[Hardware] | None = None,
+    family: str = "mamba",
+    batches: tuple[int, ...] = (1,),
 ) -> tuple[Problem, Tiling]:
     """A small problem with a tiling of it."""
-    problem = draw(problems(largest, longest, on))
+    problem = draw(problems(largest, longest, on, family, batches))
     return problem, draw(tilings(problem))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from ssmopt.autotile.points import AXES, Point, axis_values, capacity_bytes, first_points
+from ssmopt.autotile.points import AXES, Point, capacity_bytes, first_points, neighbours
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError, InputError
@@ -20,7 +19,7 @@ from ssmopt.workload.tiles import build_tiles, count_tiles
 _PERIODS = 3
 """Token tiles that are decoded; longer prompts are extrapolated from the last of them, so that cost does not grow."""
 
-_MAX_DECODED = 40_000
+_MAX_DECODED = 60_000
 """Candidates with more tiles than this over those token tiles are left out."""
 
 _MAX_TILES = 60_000
@@ -82,7 +81,8 @@ def choose_tiling(
     while improved and not search.finished:
         improved = False
         for axis in AXES:
-            for neighbour in search.line(axis):
+            assert search.point is not None
+            for neighbour in neighbours(problem, search.point, axis):
                 improved |= search.try_point(neighbour)
                 if search.finished:
                     break
@@ -138,14 +138,6 @@ class _Search:
             self.known.clear()
         raise _no_room(self.problem)
 
-    def line(self, axis: str) -> Iterator[Point]:
-        """Neighbours of the best point along an axis, nearest first in both directions."""
-        assert self.point is not None
-        base = self.point
-        for value in axis_values(self.problem, base, axis):
-            change: dict[str, Any] = {axis: value}
-            yield dataclasses.replace(base, **change)
-
     def try_point(self, point: Point) -> bool:
         """Decode a point unless it is known; True when it is the best so far."""
         if point in self.known:
@@ -184,22 +176,24 @@ class _Search:
     def _estimate(self, instance: Instance, point: Point) -> tuple[int, BlockVariant]:
         """Makespan of the whole prompt by the best variant; the one that won last goes first."""
         tokens = _decoded_tokens(self.problem, point)
-        beyond = self.problem.seq_len - tokens
+        beyond, period = self.problem.seq_len - tokens, _period(self.problem, point)
         shorter = None
         if beyond:
-            fewer = dataclasses.replace(self.problem, seq_len=tokens - point.tokens)
+            fewer = dataclasses.replace(self.problem, seq_len=tokens - period)
             shorter = build_tiles(fewer, point.tiling(self.problem))
         variants = block_variants(instance)
         if self.variant in variants:
             variants.remove(self.variant)
             variants.insert(0, self.variant)
+        elif point.loop_order == "channels":
+            variants.reverse()  # The orders that need least room first.
         found: list[tuple[int, int]] = []
         for rank, variant in enumerate(variants):
             makespan = self._decode(instance, variant)
             if shorter is not None:
-                makespan += (makespan - self._decode(shorter, variant)) * beyond // point.tokens
+                makespan += (makespan - self._decode(shorter, variant)) * beyond // period
             found.append((makespan, rank))
-            if self.late or (self.point is not None and makespan > self.makespan * _HOPELESS):
+            if self.late or makespan > _HOPELESS * min(self.makespan or makespan, min(found)[0]):
                 break
         makespan, rank = min(found)
         return makespan, variants[rank]
@@ -210,7 +204,13 @@ class _Search:
 
 
 def _decoded_tokens(problem: Problem, point: Point) -> int:
-    return min(problem.seq_len, _PERIODS * point.tokens)
+    return min(problem.seq_len, _PERIODS * _period(problem, point))
+
+
+def _period(problem: Problem, point: Point) -> int:
+    """Tokens after which a schedule repeats itself: a token tile, or as many chunks as it takes."""
+    chunk = problem.model.chunk_size if problem.form == "chunked" else 1
+    return -(-point.tokens // chunk) * chunk
 
 
 def _work(instance: Instance) -> int:

@@ -2,7 +2,7 @@
 
 A tile covers at least one index of each of its dimensions. From there the index maps of the operator graph say how
 many indices of every ancestor (or descendant) are involved at least: one, or all of a dimension that is summed over or
-broadcast.
+broadcast, or a block of them (the channels of a head, the tokens of a chunk).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ssmopt.workload.operators import (
     Operator,
     OperatorGraph,
     Tensor,
+    chunk_lengths,
     operator_cycles_floor,
 )
 
@@ -47,15 +48,31 @@ def region_cycles(problem: Problem, operator: Operator, counts: Counts) -> Fract
     """Cycles that a part of an operator takes at least, on all admissible cores together."""
     part = Fraction(1)
     for dim, size in operator.dims.items():
-        part *= Fraction(counts[dim], size)
+        part *= _token_share(operator, counts[dim]) if dim == "L" else Fraction(counts[dim], size)
     groups = [group for group in problem.hardware.cores if operator.kernel in group.runs]
     best = min(operator_cycles_floor(operator, group) for group in groups)
     return part * best / sum(group.count for group in groups)
 
 
+def _token_share(operator: Operator, tokens: int) -> Fraction:
+    """The least share of an operator's work on so many tokens; in chunks, those of a short one have fewer partners."""
+    lengths = chunk_lengths(operator)
+    if len(lengths) == 1 or tokens == operator.dims["L"]:
+        return Fraction(tokens, operator.dims["L"])
+    return Fraction(tokens * min(lengths), sum(length * length for length in lengths))
+
+
+def _smallest_tile(operator: Operator) -> dict[str, int]:
+    """How many indices of each dimension a tile has at least."""
+    counts = dict.fromkeys(operator.dims, 1)
+    if operator.pace == "chunk":
+        counts["L"] = min(chunk_lengths(operator))
+    return counts
+
+
 def before(graph: OperatorGraph, operator: Operator) -> Demand:
-    """What any tile of the operator needs first; the operator itself is included in ``counts`` with one index each."""
-    counts: dict[str, dict[str, int]] = {operator.name: dict.fromkeys(operator.dims, 1)}
+    """What any tile of the operator needs first; ``counts`` includes the operator itself, with a smallest tile."""
+    counts: dict[str, dict[str, int]] = {operator.name: _smallest_tile(operator)}
     bytes_of: dict[str, int] = {}
     for consumer in _backwards(graph, operator):
         if consumer.name not in counts:
@@ -73,8 +90,12 @@ def before(graph: OperatorGraph, operator: Operator) -> Demand:
                 bytes_of[tensor.name] = max(bytes_of.get(tensor.name, 0), n_bytes)
             else:
                 written = next(a for a in producer.writes if a.tensor == access.tensor)
-                needed = {dim: producer.dims[dim] if dim in producer.reduces else 1 for dim in producer.dims}
+                mapped, least = {index.dim for index in written.indices}, _smallest_tile(producer)
+                summed = set(producer.reduces) - mapped
+                needed = {dim: producer.dims[dim] if dim in summed else least[dim] for dim in producer.dims}
                 for index, count in zip(written.indices, wanted, strict=True):
+                    if index.dim in producer.reduces:  # summed over in blocks, such as the channels of a group
+                        count = _least_origin(producer, index, count)
                     needed[index.dim] = max(needed[index.dim], min(count, producer.dims[index.dim]))
                 _keep_larger(counts, producer, needed)
     return Demand(counts, sum(bytes_of.values()))
@@ -82,7 +103,7 @@ def before(graph: OperatorGraph, operator: Operator) -> Demand:
 
 def after(graph: OperatorGraph, operator: Operator) -> Demand:
     """What must follow any tile of the operator; the operator itself is not included in ``counts``."""
-    counts: dict[str, dict[str, int]] = {operator.name: dict.fromkeys(operator.dims, 1)}
+    counts: dict[str, dict[str, int]] = {operator.name: _smallest_tile(operator)}
     stored: dict[str, int] = {}
     for producer in graph.operators:
         if producer.name not in counts:
@@ -92,23 +113,23 @@ def after(graph: OperatorGraph, operator: Operator) -> Demand:
             if not _always_written(producer, access, tensor):
                 continue
             made = [
-                1 if index == Index.last(index.dim) else min(counts[producer.name][index.dim], len(e))
+                1 if index == Index.last(index.dim) else _least_image(producer, index, counts[producer.name], e)
                 for index, e in _axes(access, tensor)
             ]
-            if tensor.output_from is not None and tensor.output_from <= tensor.extents[0].low:
+            if tensor.output_from is not None and tensor.output_from <= tensor.extents[tensor.axis].low:
                 n_bytes = tensor.element_bytes
                 for count in made:
                     n_bytes *= count
                 stored[tensor.name] = max(stored.get(tensor.name, 0), n_bytes)
             for consumer in graph.operators:
                 for read in consumer.reads:
-                    if read.tensor != access.tensor or any(index.anchor_high == "low" for index in read.indices):
-                        continue  # The state before a token: the last token's has no later reader.
-                    mapped = {index.dim for index in read.indices}
-                    needed = {dim: 1 if dim in mapped else consumer.dims[dim] for dim in consumer.dims}
+                    if read.tensor != access.tensor or not _reads_all(consumer, read):
+                        continue
+                    mapped, least = {index.dim for index in read.indices}, _smallest_tile(consumer)
+                    needed = {dim: least[dim] if dim in mapped else consumer.dims[dim] for dim in consumer.dims}
                     for index, count in zip(read.indices, made, strict=True):
-                        if index.shift_low == index.shift_high == 0 and index.anchor_low == "low":
-                            needed[index.dim] = max(needed[index.dim], min(count, consumer.dims[index.dim]))
+                        if _is_plain(index):
+                            needed[index.dim] = max(needed[index.dim], _least_origin(consumer, index, count))
                     _keep_larger(counts, consumer, needed)
     del counts[operator.name]
     return Demand(counts, sum(stored.values()))
@@ -150,15 +171,54 @@ def _selected(operator: Operator, access: Access, tensor: Tensor, counts: Counts
             return None  # The state before the first token is not produced, and may not exist.
         if index.shift_low == index.shift_high != 0 and counts[index.dim] < operator.dims[index.dim]:
             return None
-        selected.append(min(counts[index.dim], len(extent)))
+        of_a_tile = index == Index.last(index.dim) and operator.pace != "single"
+        selected.append(1 if of_a_tile else _least_image(operator, index, counts, extent))
     return selected
+
+
+def _least_image(operator: Operator, index: Index, counts: Counts, extent: Extent) -> int:
+    """The least number of indices of a tensor's dimension that a part of an operator selects."""
+    if index.everything:
+        return len(extent)
+    blocks = -(-counts[index.dim] // index.divisor)
+    if index.multiplier == 1:
+        return min(blocks, len(extent))
+    return _blocks_length(blocks, index.multiplier, operator.dims[index.dim])
+
+
+def _least_origin(operator: Operator, index: Index, count: int) -> int:
+    """The least number of an operator's indices that select so many of a tensor's, if all that do are counted."""
+    size = operator.dims[index.dim]
+    blocks = -(-count // index.multiplier)
+    return min(_blocks_length(blocks, index.divisor, size), size)
+
+
+def _blocks_length(blocks: int, length: int, size: int) -> int:
+    """Indices in so many of the blocks that a dimension is divided into, the last one of which may be shorter."""
+    all_blocks = -(-size // length)
+    shortest = size - (all_blocks - 1) * length
+    return size if blocks >= all_blocks else (blocks - 1) * length + shortest
+
+
+def _is_plain(index: Index) -> bool:
+    """Whether a range selects itself, or the blocks that it touches."""
+    return index.shift_low == index.shift_high == 0 and (index.anchor_low, index.anchor_high) == ("low", "high")
+
+
+def _reads_all(operator: Operator, access: Access) -> bool:
+    """Whether every index of the tensor has a reader: not so for the state before a token, or only at a tile's end."""
+    for index in access.indices:
+        if index.anchor_high == "low" or (index == Index.last(index.dim) and operator.pace != "single"):
+            return False
+    return True
 
 
 def _always_written(operator: Operator, access: Access, tensor: Tensor) -> bool:
     """Whether every tile of an operator writes to the tensor, not perhaps only to another of its tensors."""
     for index, extent in _axes(access, tensor):
-        inside = extent.low <= 0 and operator.dims[index.dim] <= extent.high
-        if not inside or index not in (Index(index.dim), Index.last(index.dim)):
+        last = (operator.dims[index.dim] - 1) // index.divisor * index.multiplier
+        inside = extent.low <= 0 and last < extent.high
+        if not inside or not (_is_plain(index) or index == Index.last(index.dim)):
             return False
     return True
 
@@ -173,9 +233,9 @@ def compulsory_bytes(graph: OperatorGraph) -> tuple[int, int]:
     loaded = stored = 0
     for name, tensor in graph.tensors.items():
         per_index = tensor.element_bytes
-        for extent in tensor.extents[1:]:
-            per_index *= len(extent)
-        first = tensor.extents[0]
+        for axis, extent in enumerate(tensor.extents):
+            per_index *= 1 if axis == tensor.axis else len(extent)
+        first = tensor.extents[tensor.axis]
         if name not in written:
             loaded += per_index * len(first)
             continue

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+import networkx as nx
+
 from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles
 from ssmopt.errors import InputError
 from ssmopt.hardware import Hardware
@@ -145,9 +147,10 @@ def _class_bounds(
 
 
 def _recurrence(problem: Problem, graph: OperatorGraph, needs: dict[str, _Need]) -> Bound:
-    """Every token's state needs the state before it: at least one cycle of each pass of each token."""
-    links = [o for o in graph.operators if o.name in ("mul_hA", "add_h", "scan")]
-    token = sum(
+    """Every state needs the one before it, token by token or chunk by chunk: at least a cycle of each pass of each."""
+    names = {name for cycle in nx.simple_cycles(graph.graph) for name in cycle}
+    links = [operator for operator in graph.operators if operator.name in names]
+    state = sum(
         min(
             sum(core.op_cycles[step.operation] for step in operator.steps)
             for core in problem.hardware.cores
@@ -155,5 +158,6 @@ def _recurrence(problem: Problem, graph: OperatorGraph, needs: dict[str, _Need])
         )
         for operator in links
     )
-    chain = problem.seq_len * token
+    states = graph.tensors["h"]
+    chain = states.extents[states.axis].high * state
     return Bound(ceil(needs[links[0].name].head + chain), "release of the recurrence, then its longest path")

@@ -22,10 +22,11 @@ from ssmopt.commands.options import (
 from ssmopt.commands.output import columns, heading, pairs, say, say_json
 from ssmopt.commands.target import load_target
 from ssmopt.csr import Csr, IntArray
-from ssmopt.export.units import size, whole
+from ssmopt.export.units import short, size, whole
 from ssmopt.instance import KINDS, NOT_ADMISSIBLE, WEIGHT, Instance
 from ssmopt.problem import Problem
 from ssmopt.result import Bound
+from ssmopt.workload.counts import operator_counts, roofline_cycles
 
 Record = dict[str, object]
 
@@ -74,7 +75,7 @@ def show(
         )
         return
     say(pairs(_rows(tiles)), "")
-    say(heading("operators (work in cycles on the fastest core; a shared tensor counts once)"), _operator_table(tiles))
+    say(heading(_OPERATORS), _operator_table(tiles))
     if tiles.problem is not None:
         say(heading("lower bounds: no schedule under any tiling is faster"), _bound_table(lower))
     say(heading("instance bounds: no schedule of these tiles is faster"), _bound_table(own))
@@ -83,9 +84,10 @@ def show(
 
 
 def operator_records(instance: Instance) -> list[Record]:
-    """Per operator: tiles, cycles of work on the fastest core, and bytes that its tiles read and write.
+    """Per operator: tiles, cycles of work on the fastest core, operations, and bytes that its tiles read and write.
 
-    A tensor that several tiles of an operator share counts once.
+    A tensor that several tiles of an operator share counts once. Operations, and what follows from them, are None for
+    tiles that do not say which model they compute.
     """
     names, operator = _operators(instance)
     possible = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration)
@@ -98,14 +100,22 @@ def operator_records(instance: Instance) -> list[Record]:
         for only in (instance.tensor_kind == WEIGHT, instance.tensor_kind != WEIGHT)
     )
     written = _bytes_per_operator(instance, instance.writes, operator, len(names), np.ones(instance.n_tensors, bool))
+    counts, floors = {}, {}
+    if instance.problem is not None and instance.tiling is not None:
+        counts = operator_counts(instance.problem, instance.tiling)
+        floors = roofline_cycles(instance.problem, instance.tiling)
     return [
         {
             "operator": name,
             "tiles": int(tiles[i]),
             "work_cycles": int(work[i]),
+            "macs": counts[name].macs if counts else None,
+            "operations": counts[name].operations if counts else None,
             "weight_bytes": int(weight[i]),
             "read_bytes": int(read[i]),
             "written_bytes": int(written[i]),
+            "operations_per_byte": counts[name].intensity if counts else None,
+            "roofline_cycles": floors[name] if floors else None,
         }
         for i, name in enumerate(names)
     ]
@@ -214,17 +224,35 @@ def _few(names: list[str] | tuple[str, ...]) -> str:
 
 
 def _operator_table(instance: Instance) -> Table:
-    table = columns("operator", "tiles>", "work>", "weights>", "reads>", "writes>")
+    table = columns("operator", "tiles>", "work>", "MACs>", "others>", "weights>", "data>", "ops/B>", "floor>")
+    table.collapse_padding = True  # so many columns only just fit a terminal
     records = operator_records(instance)
     for record in records[:_MOST_OPERATORS]:
-        name, tiles, work, *n_bytes = record.values()
-        cells = [size(n) if isinstance(n, int) and n else "-" for n in n_bytes]
-        table.add_row(str(name), f"{tiles:,}", f"{work:,}", *cells)
+        name, tiles, work, macs, others, weights, reads, writes, intensity, floor = record.values()
+        table.add_row(
+            str(name),
+            whole(_int(tiles)),
+            whole(_int(work)),
+            short(_int(macs)),
+            short(_int(others)),
+            size(_int(weights) or None),
+            size((_int(reads) or 0) + (_int(writes) or 0) or None),
+            f"{intensity:.3g}" if isinstance(intensity, float) else "-",
+            whole(_int(floor)),
+        )
     if len(records) > _MOST_OPERATORS:
         table.add_row(f"... {len(records) - _MOST_OPERATORS} more")
     return table
 
 
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+_OPERATORS = (
+    "operators (work: cycles of the tiles on the fastest core; MACs and other operations; bytes of weights and of all "
+    "else, a shared tensor once; operations per byte, a MAC being two; floor: cycles of the operator on its own)"
+)
 _MOST_OPERATORS = 40  # a job shop has as many as it has jobs
 
 

@@ -16,6 +16,9 @@ from ssmopt.schedule import Schedule
 MEMORY_PANELS = 4
 """Most memories that get a panel each; beyond, one heat map shows all."""
 
+OUTLINE_CHANGES = 300
+"""Most changes up to which the total is outlined; beyond, close changes would make the line a black blot."""
+
 
 def draw_memory(axes: Axes, instance: Instance, schedule: Schedule, memory: int, edges: FloatArray) -> list[str]:
     """Draw the bytes in one memory, stacked by tensor kind, against its capacity.
@@ -49,7 +52,8 @@ def draw_memory(axes: Axes, instance: Instance, schedule: Schedule, memory: int,
         )
         floor = top
         kinds.append(style.label)
-    axes.step(x, np.append(floor, floor[-1]), where="post", color="#222222", linewidth=0.7)
+    width = 0.7 if len(x) <= OUTLINE_CHANGES else 0
+    axes.step(x, np.append(floor, floor[-1]), where="post", color="#222222", linewidth=width)
     axes.axhline(capacity / unit, color=CAPACITY_COLOUR, linestyle="--", linewidth=1.1)
     axes.set_ylim(0, max(capacity, peak) / unit * 1.12)
     axes.set_ylabel(f"{instance.memory_ids[memory]} ({unit_name})")

@@ -42,6 +42,16 @@ def milliseconds(ms: float | None) -> str:
     return "-" if ms is None else f"{ms:.4g} ms" if ms < 1000 else f"{ms:,.0f} ms"
 
 
+def short(number: float | None) -> str:
+    """A number of operations with four digits, such as ``302.1M``; a dash for None and for none."""
+    if not number:
+        return "-"
+    for value, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= 0.9995 * value:
+            return f"{number / value:.4g}{suffix}"
+    return f"{number:.4g}"
+
+
 def cycles(number: float) -> str:
     """Cycles for an axis, such as ``250k`` or ``1.5M``."""
     for value, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -12,8 +12,9 @@ from ssmopt.files.text import PathLike
 from ssmopt.files.yaml_reader import Section, Value, read_yaml
 from ssmopt.hardware import Hardware
 from ssmopt.model import Model
-from ssmopt.problem import INITIAL_STATES, SCOPES, Dtype, Problem
-from ssmopt.tiling import LOOP_ORDERS, PROJECTIONS, ProjectionTiling, Tiling
+from ssmopt.problem import FORMS, INITIAL_STATES, SCOPES, Dtype, Problem
+from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
+from ssmopt.workload.graph import projection_shapes
 
 __all__ = ["Find", "is_path", "read_hardware", "read_model", "read_problem"]
 
@@ -21,7 +22,8 @@ Find = Callable[[str, str], Path]
 """``find(folder, name)``: the library's file of that name; ``folder`` is ``models`` or ``hardware``."""
 
 _KEYS = (
-    "name", "model", "hardware", "seq_len", "batch", "layers", "scope", "initial_state", "dtype", "overrides", "tiling",
+    "name", "model", "hardware", "seq_len", "batch", "layers", "scope", "initial_state", "form", "dtype", "overrides",
+    "tiling",
 )  # fmt: skip
 
 
@@ -71,9 +73,10 @@ def read_problem(path: PathLike, find: Find) -> tuple[Problem, Tiling | None]:
             layers=section.integer("layers", 1),
             scope=section.text("scope", "block", SCOPES),
             initial_state=section.text("initial_state", "load", INITIAL_STATES),
+            form=section.text("form", "recurrent", FORMS),
             dtype=_dtype(section),
         )
-        return problem, _tiling(section, model)
+        return problem, _tiling(section, problem)
 
 
 def _model(value: Value, name: str, folder: Path, find: Find) -> Model:
@@ -128,7 +131,7 @@ def _dtype(section: Section) -> Dtype:
     )
 
 
-def _tiling(section: Section, model: Model) -> Tiling | None:
+def _tiling(section: Section, problem: Problem) -> Tiling | None:
     if "tiling" not in section:
         return None
     if not section.value("tiling").is_mapping:
@@ -140,7 +143,11 @@ def _tiling(section: Section, model: Model) -> Tiling | None:
     tiling.only(
         "tokens", "norm_tokens", "state_tokens", "scan", "channel_splits", "state_splits", "projections", "loop_order"
     )  # fmt: skip
-    _at_most(tiling, "channel_splits", model.d_inner, "d_inner")
+    model = problem.model
+    if model.n_heads:
+        _at_most(tiling, "channel_splits", model.n_heads, "heads")
+    else:
+        _at_most(tiling, "channel_splits", model.d_inner, "d_inner")
     _at_most(tiling, "state_splits", model.d_state, "d_state")
     return Tiling(
         tokens=tiling.integer("tokens", default.tokens),
@@ -149,26 +156,20 @@ def _tiling(section: Section, model: Model) -> Tiling | None:
         scan=tiling.boolean("scan", default.scan),
         channel_splits=tiling.integer("channel_splits", default.channel_splits),
         state_splits=tiling.integer("state_splits", default.state_splits),
-        projections=_projections(tiling.section("projections"), model) if "projections" in tiling else {},
+        projections=_projections(tiling.section("projections"), problem) if "projections" in tiling else {},
         loop_order=tiling.text("loop_order", default.loop_order, LOOP_ORDERS),
     )
 
 
-def _projections(section: Section, model: Model) -> dict[str, ProjectionTiling]:
-    section.only(*PROJECTIONS)
-    shapes = {
-        "in_proj": (model.d_model, 2 * model.d_inner),
-        "x_proj": (model.d_inner, model.dt_rank + 2 * model.d_state),
-        "dt_proj": (model.dt_rank, model.d_inner),
-        "out_proj": (model.d_inner, model.d_model),
-    }
+def _projections(section: Section, problem: Problem) -> dict[str, ProjectionTiling]:
+    shapes = projection_shapes(problem)
+    section.only(*shapes)
     cuts = {}
     for name in section.values:
         cut = section.section(name)
         cut.only("columns", "reduction")
-        reduction, columns = shapes[name]
-        _at_most(cut, "columns", columns, f"the columns of {name}")
-        _at_most(cut, "reduction", reduction, f"the rows of {name}")
+        _at_most(cut, "columns", shapes[name].columns, f"the columns of {name}")
+        _at_most(cut, "reduction", shapes[name].rows, f"the rows of {name}")
         with cut.placing_errors():
             cuts[name] = ProjectionTiling(columns=cut.integer("columns", 1), reduction=cut.integer("reduction", 1))
     return cuts

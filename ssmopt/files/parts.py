@@ -13,6 +13,9 @@ from ssmopt.model import FAMILIES, Model
 CHANNELS_PER_DT_RANK = 16
 """``dt_rank`` defaults to ``ceil(d_model / 16)``, as in the published Mamba configurations."""
 
+DEFAULT_GROUPS, DEFAULT_CHUNK_SIZE = 1, 256
+"""``n_groups`` and ``chunk_size`` unless given, as in the published Mamba-2 configurations."""
+
 
 def read_model(path: PathLike) -> Model:
     """A model from a YAML file.
@@ -38,22 +41,60 @@ def read_hardware(path: PathLike) -> Hardware:
 
 def model_of(section: Section, default_name: str) -> Model:
     """A model from a mapping; ``default_name`` is used where it has no ``name``."""
-    section.only(
-        "name", "family", "layers", "d_model", "expand", "d_inner", "d_state", "d_conv", "dt_rank"
-    )  # fmt: skip
+    section.only("name", "family", "layers", "d_model", "expand", "d_inner", "d_state", "d_conv", *_FAMILY_KEYS)
     family = section.text("family", choices=FAMILIES)
+    for key, families in _FAMILY_KEYS.items():
+        if key in section and family not in families:
+            raise section.value(key).error(f"models of family {family!r} have no {key}")
     d_model = section.integer("d_model")
     with section.placing_errors():
+        d_inner = _d_inner(section, d_model)
         return Model(
             name=section.text("name", default_name),
             family=family,
             layers=section.integer("layers"),
             d_model=d_model,
-            d_inner=_d_inner(section, d_model),
+            d_inner=d_inner,
             d_state=section.integer("d_state"),
             d_conv=section.integer("d_conv"),
-            dt_rank=section.integer("dt_rank", -(-d_model // CHANNELS_PER_DT_RANK)),
+            **_family_sizes(section, family, d_model, d_inner),
         )
+
+
+_FAMILY_KEYS = {
+    "dt_rank": ("mamba",),
+    "head_dim": ("mamba2",),
+    "n_heads": ("mamba2",),
+    "n_groups": ("mamba2",),
+    "chunk_size": ("mamba2",),
+}
+
+
+def _family_sizes(section: Section, family: str, d_model: int, d_inner: int) -> dict[str, int]:
+    """The numbers that only models of this family have."""
+    if family == "mamba":
+        return {"dt_rank": section.integer("dt_rank", -(-d_model // CHANNELS_PER_DT_RANK))}
+    return {
+        "head_dim": _head_dim(section, d_inner),
+        "n_groups": section.integer("n_groups", DEFAULT_GROUPS),
+        "chunk_size": section.integer("chunk_size", DEFAULT_CHUNK_SIZE),
+    }
+
+
+def _head_dim(section: Section, d_inner: int) -> int:
+    if "n_heads" not in section:
+        if "head_dim" not in section:
+            raise InputError(
+                "this key is missing; give head_dim, or n_heads for head_dim = d_inner / n_heads", key="head_dim"
+            )
+        return section.integer("head_dim")
+    n_heads = section.integer("n_heads")
+    if n_heads <= 0 or d_inner % n_heads:
+        raise InputError(f"expected a divisor of d_inner = {d_inner}, not {n_heads}", key="n_heads")
+    head_dim = d_inner // n_heads
+    if section.integer("head_dim", head_dim) != head_dim:
+        raise InputError(f"expected d_inner / n_heads = {head_dim}; give only one of the two", key="head_dim")
+    return head_dim
 
 
 def _d_inner(section: Section, d_model: int) -> int:

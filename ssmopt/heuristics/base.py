@@ -69,18 +69,41 @@ def one_token_tiling(problem: Problem, tiling: Tiling) -> tuple[Tiling, str]:
 
     Where a tile does not fit the memory, ``d_inner`` is cut into the fewest equal pieces that do ("blocking").
     """
-    base = dataclasses.replace(tiling, state_tokens=1, scan=False, channel_splits=1, state_splits=1)
-    base = dataclasses.replace(base, projections=explicit_projections(tiling))
+    base = token_by_token(tiling)
+    pieces = fewest_pieces(problem, base)
+    if pieces is None or pieces == 1:
+        return base, ""
+    return dataclasses.replace(base, channel_splits=pieces), f"d_inner cut into {pieces} pieces to fit the memory"
+
+
+def token_by_token(tiling: Tiling) -> Tiling:
+    """One-token tiles of the state update over all channels and states; the projections are cut as they were."""
+    return dataclasses.replace(
+        tiling,
+        state_tokens=1,
+        scan=False,
+        channel_splits=1,
+        state_splits=1,
+        projections=explicit_projections(tiling),
+    )
+
+
+def even_cuts(problem: Problem) -> list[int]:
+    """Numbers of equal pieces that ``d_inner`` can be cut into, between heads if there are any."""
+    units = problem.model.n_heads or problem.model.d_inner
+    return [pieces for pieces in range(1, units + 1) if units % pieces == 0]
+
+
+def fewest_pieces(problem: Problem, tiling: Tiling, at_least: int = 1) -> int | None:
+    """The fewest equal pieces of ``d_inner``, from ``at_least`` on, with which every tile fits; None if none do."""
     capacity = max(memory.capacity for memory in problem.hardware.memories)
-    for pieces in range(1, problem.model.d_inner + 1):
-        if problem.model.d_inner % pieces:
+    for pieces in even_cuts(problem):
+        if pieces < at_least or _state_need_bytes(problem, pieces) > capacity:
             continue
-        cut = dataclasses.replace(base, channel_splits=pieces)
-        if pieces == 1 or _state_need_bytes(problem, pieces) <= capacity:
-            instance = build_tiles(problem, cut)
-            if int(instance.tile_need_bytes.max()) <= capacity:
-                return cut, "" if pieces == 1 else f"d_inner cut into {pieces} pieces to fit the memory"
-    return base, ""
+        instance = build_tiles(problem, dataclasses.replace(tiling, channel_splits=pieces))
+        if int(instance.tile_need_bytes.max()) <= capacity:
+            return pieces
+    return None
 
 
 def explicit_projections(tiling: Tiling) -> dict[str, ProjectionTiling]:
@@ -89,8 +112,9 @@ def explicit_projections(tiling: Tiling) -> dict[str, ProjectionTiling]:
 
 
 def _state_need_bytes(problem: Problem, pieces: int) -> int:
-    """Bytes of the three operands of the largest state-update tile, a lower estimate that saves building tiles."""
-    return 2 * problem.model.d_inner * problem.model.d_state * problem.dtype.activations // pieces
+    """Bytes of what some tile takes at least, which saves building tiles: two states, or the states of a chunk."""
+    states = 1 if problem.form == "chunked" else 2
+    return states * problem.model.d_inner * problem.model.d_state * problem.dtype.activations // pieces
 
 
 def topological(instance: Instance, order: IntArray) -> IntArray:

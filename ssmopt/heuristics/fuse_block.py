@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,81 +9,59 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
 from ssmopt.heuristics.base import Heuristic, Plan, sort_by, tile_meta, topological
-from ssmopt.instance import Instance, TileMeta
+from ssmopt.heuristics.places import LATE, WHOLE, chunk_tokens, inner_channels, places, tile_range
+from ssmopt.instance import Instance
 from ssmopt.tiling import Tiling
-
-_FRONT = ("in_proj", "conv1d", "silu_x", "x_proj")
-_STATE = ("mul_dA", "exp_dA", "mul_dB", "mul_dBx", "mul_hA", "add_h", "mul_hC", "scan")
-_BACK = ("skip_D", "silu_z", "gate", "out_proj", "residual")
-
-_PHASE: Mapping[str, int] = {
-    "rms_norm": 0,
-    **dict.fromkeys(_FRONT, 1),
-    **dict.fromkeys(("dt_proj", "softplus", *_STATE, *_BACK), 2),
-}
-_STEP: Mapping[str, int] = {
-    "dt_proj": 0,
-    "softplus": 1,
-    **dict.fromkeys(_STATE, 2),
-    "in_proj": 3,
-    "silu_z": 4,
-    "skip_D": 5,
-    "gate": 6,
-    "out_proj": 7,
-    "residual": 8,
-}
+from ssmopt.workload.cuts import part_cuts
+from ssmopt.workload.graph import SEQUENTIAL, STATE_UPDATE
+from ssmopt.workload.operators import Parts
 
 
 def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool = False) -> IntArray:
     """Depth-first order of a block.
 
-    ``x_proj`` sums over all channels, so a token tile has two phases: per piece of ``d_inner`` the x half of
-    ``in_proj``, the convolution and the piece's share of ``x_proj``; then, per piece, ``dt_proj``, the state update
-    token by token, the z half of ``in_proj``, the gate and the piece's share of ``out_proj``.
+    A token tile has phases (`ssmopt.heuristics.places`) that sums over all channels set apart; within one, piece after
+    piece of ``d_inner`` is taken from its projection through the state update, token by token or chunk by chunk, to its
+    share of the next sum.
 
     Parameters
     ----------
     instance
         Tiles of a block, with the operators that they belong to.
-    gate_early
-        The z half belongs to the first phase: then the normalised input need not stay for the second.
-    out_late
-        ``out_proj`` is a phase of its own, column by column: then its sums need not stay during the second.
+    gate_early, out_late
+        See `ssmopt.heuristics.places.places`.
     """
     meta = tile_meta(instance)
-    names = np.array(meta.operators)[meta.operator]
-    tiling = instance.tiling or Tiling(tokens=int(_range(meta, "L")[1].max(initial=1)))
-    d_inner = _d_inner(instance, meta)
-    token = _range(meta, "L")[0]
-    column = _range(meta, "K")[0]
+    tiling = instance.tiling or Tiling(tokens=int(tile_range(meta, "L")[1].max(initial=1)))
+    d_inner = inner_channels(instance, meta)
+    token = tile_range(meta, "L")[0]
+    column = tile_range(meta, "K")[0]
     operator = meta.operator.astype(np.int64)
-
-    phase = np.array([_PHASE[name] for name in meta.operators], dtype=np.int64)[meta.operator]
-    step = np.array([_STEP.get(name, 0) for name in meta.operators], dtype=np.int64)[meta.operator]
-    phase[(names == "in_proj") & (column >= d_inner)] = 1 if gate_early else 2
-    phase[np.isin(names, ("out_proj", "residual")) & out_late] = 3
-    step[phase == 1] = 0
-    channel = _channel(meta, names, d_inner)
-    piece = np.where((phase == 0) | (phase == 3), 0, channel * tiling.channel_splits // d_inner)
+    place = places(instance, meta, gate_early=gate_early, out_late=out_late)
+    phase, step, channel, names = place.phase, place.step, place.channel, place.names
+    pieces = np.searchsorted(_channel_cuts(instance, d_inner, tiling.channel_splits), channel, side="right") - 1
+    piece = np.where((phase == WHOLE) | (phase == LATE), 0, pieces)
     # Pieces that run side by side on several cores advance together.
     side_by_side = _cores_of_state(instance)
     team, member = piece // side_by_side, piece % side_by_side
 
-    is_state = np.isin(names, _STATE)
-    is_sequential = np.isin(names, ("mul_hA", "add_h", "mul_hC", "scan"))
+    is_state = np.isin(names, STATE_UPDATE)
+    is_sequential = np.isin(names, SEQUENTIAL)
+    sequence = np.maximum(tile_range(meta, "S")[0], 0)
     state = (
-        np.where(is_state, token // tiling.state_tokens, 0),
+        np.where(is_state, sequence, 0),
+        np.where(is_state, token // (chunk_tokens(instance) or tiling.state_tokens), 0),
         np.where(is_state & is_sequential, 1, 0),
         np.where(is_sequential, token, 0),
     )
     number = np.arange(instance.n_tiles, dtype=np.int64)
     is_out = (names == "out_proj") | (names == "residual")
     kind = np.where(is_out, 0, operator)
-    out_column = np.where(is_out, _range(meta, "D")[0], 0)
-    # A reduction's pieces go round the columns of one piece of channels, so that each operand is read once for all.
-    summed = np.where(names == "in_proj", _range(meta, "D")[0], 0)
+    out_column = np.where(is_out, tile_range(meta, "D")[0], 0)
+    # Column after column, so that only the sums of one have to stay.
+    summed = np.where(names == "in_proj", tile_range(meta, "D")[0], 0)
     share = np.where(names == "out_proj", channel, np.where(names == "residual", d_inner, 0))
-    token_tile = token // tiling.tokens
+    token_tile = token // block_tokens(instance, tiling.tokens)
     if tiling.loop_order == "channels":
         # A piece of a weight serves all token tiles before the next piece is loaded.
         if not out_late:
@@ -96,21 +73,28 @@ def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool 
             *state,
             kind,
             out_column,
-            summed,
             member,
             column,
+            summed,
             share,
             token_tile,
         )
     else:
-        keys = (token_tile, phase, team, step, *state, kind, out_column, summed, member, column, share)
+        keys = (token_tile, phase, team, step, *state, kind, out_column, member, column, summed, share)
+    # A piece of a weight serves all sequences.
+    keys = (*keys, sequence)
     return topological(instance, sort_by(*keys, operator, number))
 
 
-def _d_inner(instance: Instance, meta: TileMeta) -> int:
-    if instance.problem is not None:
-        return instance.problem.model.d_inner
-    return max(1, int(_range(meta, "E")[1].max(initial=1)))
+def _channel_cuts(instance: Instance, d_inner: int, pieces: int) -> IntArray:
+    grain = 1 if instance.problem is None else max(1, instance.problem.model.head_dim)
+    return part_cuts(Parts((d_inner,), grain=grain), pieces)
+
+
+def block_tokens(instance: Instance, tokens: int) -> int:
+    """Tokens that go through the block together: a token tile, or as many chunks as it takes."""
+    chunk = chunk_tokens(instance)
+    return -(-tokens // chunk) * chunk if chunk else tokens
 
 
 def _cores_of_state(instance: Instance) -> int:
@@ -118,26 +102,6 @@ def _cores_of_state(instance: Instance) -> int:
     if instance.problem is None:
         return 1
     return max(core.count for core in instance.problem.hardware.cores if "elementwise" in core.runs)
-
-
-def _range(meta: TileMeta, dim: str) -> tuple[IntArray, IntArray]:
-    if dim not in meta.dims:
-        zero = np.zeros(len(meta.operator), dtype=np.int64)
-        return zero, zero
-    column = meta.dims.index(dim)
-    return meta.low[:, column].astype(np.int64), meta.high[:, column].astype(np.int64)
-
-
-def _channel(meta: TileMeta, names: np.ndarray[tuple[int], np.dtype[np.str_]], d_inner: int) -> IntArray:
-    """The channel by which a tile is filed: its first, or for sums over channels its last."""
-    low, high = _range(meta, "E")
-    channel = low.copy()
-    sums = np.isin(names, ("x_proj", "out_proj"))
-    channel[sums] = high[sums] - 1
-    projected = names == "in_proj"
-    channel[projected] = _range(meta, "K")[0][projected] % d_inner
-    channel[names == "residual"] = d_inner - 1
-    return np.maximum(channel, 0)
 
 
 @dataclass(frozen=True)
@@ -156,7 +120,9 @@ class BlockVariant:
         return order, Policy(reserve_bytes=share * self.reserve, deferred_store_bytes=share * self.deferred)
 
 
-def block_variants(instance: Instance, rooms: tuple[tuple[int, int], ...] = ((0, 2), (2, 2))) -> list[BlockVariant]:
+def block_variants(
+    instance: Instance, rooms: tuple[tuple[int, int], ...] = ((0, 2), (2, 2), (4, 2))
+) -> list[BlockVariant]:
     """Variants worth trying: each choice of order where it makes a difference, with each pair of shares."""
     orders: list[IntArray] = []
     variants = []
@@ -168,7 +134,7 @@ def block_variants(instance: Instance, rooms: tuple[tuple[int, int], ...] = ((0,
     return variants
 
 
-_ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (4, 2), (4, 6), (8, 6))
+_ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (3, 1), (4, 2), (4, 6), (8, 6))
 """Shares of the memory (sixteenths) held back for loads that run ahead, and for stores that wait."""
 
 

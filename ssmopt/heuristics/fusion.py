@@ -16,11 +16,12 @@ from ssmopt.heuristics.base import (
     tile_meta,
     topological,
 )
+from ssmopt.heuristics.places import first_channels, state_step, tile_range
 from ssmopt.instance import Instance
-from ssmopt.workload.mamba import STATE_UPDATE
+from ssmopt.workload.graph import STATE_UPDATE
 
 _A = ("mul_dA", "exp_dA")
-_B = ("mul_dB", "mul_dBx")
+_B = ("mul_dB", "mul_dtx", "mul_dBx")
 _S = ("mul_hA", "add_h", "mul_hC")
 
 SCHEMES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -51,12 +52,13 @@ def fused_order(instance: Instance, fused: tuple[tuple[str, ...], ...]) -> tuple
     # Sequential operators that are not fused still alternate token by token.
     alternate = np.isin(operator, [meta.operators.index(name) for name in _S if name in meta.operators])
     together = inside | alternate
-    token = np.where(together, meta.low[:, meta.dims.index("L")], 0).astype(np.int64)
-    channel = np.where(together, meta.low[:, meta.dims.index("E")], 0).astype(np.int64)
+    sequence = np.where(together, tile_range(meta, "S")[0], 0)
+    token = np.where(together, state_step(instance, tile_range(meta, "L")[0]), 0)
+    channel = np.where(together, first_channels(instance, meta), 0)
     number = np.arange(instance.n_tiles, dtype=np.int64)
     blocked = instance.tiling is not None and instance.tiling.channel_splits > 1
     groups = operator if blocked else np.where(inside, stage, operator)
-    return topological(instance, sort_by(stage, token, operator, channel, number)), groups
+    return topological(instance, sort_by(stage, sequence, token, operator, channel, number)), groups
 
 
 def _stage(name: str, operators: tuple[str, ...], fused: tuple[tuple[str, ...], ...]) -> int:

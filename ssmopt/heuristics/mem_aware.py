@@ -10,42 +10,40 @@ import numpy as np
 from ssmopt.heuristics.base import (
     Heuristic,
     Plan,
-    explicit_projections,
+    even_cuts,
+    fewest_pieces,
     roomy_policies,
     sort_by,
     tile_meta,
+    token_by_token,
     topological,
 )
+from ssmopt.heuristics.places import first_channels, state_step, tile_range
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
-from ssmopt.workload.mamba import STATE_UPDATE
+from ssmopt.workload.graph import STATE_UPDATE
 
 
 def chunks(problem: Problem) -> int:
     """Into how many pieces ``d_inner`` is cut.
 
-    The smallest divisor ``k`` of ``d_inner`` with ``k >= (5 + 2/64) * d_inner * d_state * bytes * 1.01 / capacity``:
+    The smallest number ``k`` of equal pieces with ``k >= (5 + 2/64) * d_inner * d_state * bytes * 1.01 / capacity``:
     five tensors of a piece and some slack fit at once.
     """
     model = problem.model
     capacity = max(memory.capacity for memory in problem.hardware.memories)
     n_bytes = model.d_inner * model.d_state * problem.dtype.activations
     least = (5 + Fraction(2, 64)) * n_bytes * Fraction(101, 100) / capacity
-    return next(k for k in range(1, model.d_inner + 1) if model.d_inner % k == 0 and (k >= least or k == model.d_inner))
+    cuts = even_cuts(problem)
+    return next((k for k in cuts if k >= least), cuts[-1])
 
 
 def _prescribe(problem: Problem, tiling: Tiling) -> tuple[Tiling, str]:
-    pieces = chunks(problem)
-    cut = dataclasses.replace(
-        tiling,
-        state_tokens=1,
-        scan=False,
-        channel_splits=pieces,
-        state_splits=1,
-        projections=explicit_projections(tiling),
-    )
-    return cut, "" if pieces == 1 else f"d_inner in {pieces} chunks"
+    wanted, base = chunks(problem), token_by_token(tiling)
+    pieces = fewest_pieces(problem, base, wanted) or wanted
+    note = "" if pieces == 1 else f"d_inner in {pieces} chunks" + ("" if pieces == wanted else " to fit the memory")
+    return dataclasses.replace(base, channel_splits=pieces), note
 
 
 def _plans(instance: Instance) -> list[Plan]:
@@ -55,10 +53,11 @@ def _plans(instance: Instance) -> list[Plan]:
     inside = np.isin(operator, [meta.operators.index(name) for name in STATE_UPDATE if name in meta.operators])
     first = int(operator[inside].min(initial=0))
     stage = np.where(inside, first, operator)
-    channel = np.where(inside, meta.low[:, meta.dims.index("E")], 0).astype(np.int64)
-    token = np.where(inside, meta.low[:, meta.dims.index("L")], 0).astype(np.int64)
+    channel = np.where(inside, first_channels(instance, meta), 0)
+    sequence = np.where(inside, tile_range(meta, "S")[0], 0)
+    token = np.where(inside, state_step(instance, tile_range(meta, "L")[0]), 0)
     number = np.arange(instance.n_tiles, dtype=np.int64)
-    order = topological(instance, sort_by(stage, channel, token, operator, number))
+    order = topological(instance, sort_by(stage, channel, sequence, token, operator, number))
     return [(order, policy) for policy in roomy_policies(instance, stage)]
 
 

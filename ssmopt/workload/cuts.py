@@ -6,9 +6,8 @@ import numpy as np
 
 from ssmopt.csr import IntArray
 from ssmopt.errors import InputError
-from ssmopt.tiling import ProjectionTiling, Tiling
-from ssmopt.workload.mamba import SEQUENTIAL, STATE_UPDATE
-from ssmopt.workload.operators import Operator
+from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
+from ssmopt.workload.operators import Operator, Parts
 
 
 def boundaries(operator: Operator, dim: str, tiling: Tiling) -> IntArray:
@@ -20,15 +19,36 @@ def boundaries(operator: Operator, dim: str, tiling: Tiling) -> IntArray:
         More pieces are asked for than the dimension has indices.
     """
     size = operator.dims[dim]
+    if dim == "S":
+        return np.arange(size + 1, dtype=np.int64)
     if dim == "L":
-        step = min(_tokens(operator, tiling), size)
-        return np.append(np.arange(0, size, step, dtype=np.int64), size)
+        return _token_cuts(operator, size, tiling)
     pieces = _pieces(operator, dim, tiling)
-    if pieces > size:
+    parts = operator.parts.get(dim, Parts((size,)))
+    most = sum(parts.main)
+    if pieces > most:
         raise InputError(
-            f"cannot cut dimension {dim} of {operator.name}, {size} long, into {pieces} pieces", key="tiling"
+            f"cannot cut dimension {dim} of {operator.name}, {most} long, into {pieces} pieces", key="tiling"
         )
-    return equal_cuts(size, pieces)
+    return part_cuts(parts, pieces)
+
+
+def part_cuts(parts: Parts, pieces: int) -> IntArray:
+    """Ends of pieces of a dimension of several parts, of which the main ones get so many pieces together."""
+    ends = [np.zeros(1, dtype=np.int64)]
+    each = max(1, pieces // len(parts.main))
+    for size in parts.main:
+        grain = parts.grain if each <= size // parts.grain else 1
+        ends.append(ends[-1][-1] + equal_cuts(size // grain, each)[1:] * grain)
+    cuts = np.concatenate(ends)
+    width = int(np.diff(cuts).max())
+    packed = [int(cuts[-1])]
+    for size in parts.rest:
+        if len(packed) > 1 and packed[-1] + size - packed[-2] <= width:
+            packed[-1] += size
+        else:
+            packed.append(packed[-1] + size)
+    return np.concatenate([cuts, np.array(packed[1:], dtype=np.int64)])
 
 
 def equal_cuts(size: int, pieces: int) -> IntArray:
@@ -49,25 +69,32 @@ def projection_tiling(tiling: Tiling, name: str) -> ProjectionTiling:
     }[name]
 
 
-def _tokens(operator: Operator, tiling: Tiling) -> int:
-    if operator.name in SEQUENTIAL:
-        return 1
-    if operator.name in STATE_UPDATE or operator.name == "scan":
-        return tiling.state_tokens
-    if operator.name in ("rms_norm", "residual") and tiling.norm_tokens is not None:
-        return tiling.norm_tokens
-    return tiling.tokens
+def _token_cuts(operator: Operator, size: int, tiling: Tiling) -> IntArray:
+    steps = {
+        "tokens": tiling.tokens,
+        "norm_tokens": tiling.tokens if tiling.norm_tokens is None else tiling.norm_tokens,
+        "state_tokens": tiling.state_tokens,
+        "single": 1,
+        "chunk": operator.chunk,
+        "rows": tiling.tokens,
+    }
+    cuts = np.arange(0, size, min(steps[operator.pace], size), dtype=np.int64)
+    if operator.pace == "rows":
+        cuts = np.union1d(cuts, np.arange(0, size, operator.chunk, dtype=np.int64))
+    return np.append(cuts, size)
 
 
 def _pieces(operator: Operator, dim: str, tiling: Tiling) -> int:
     name = operator.name
-    if name in ("in_proj", "x_proj", "dt_proj", "out_proj"):
+    if name in PROJECTIONS:
         cut = projection_tiling(tiling, name)
         return cut.reduction if dim in operator.reduces else cut.columns
     if name == "residual" and dim == "D":
         return projection_tiling(tiling, "out_proj").columns
-    if dim == "E":
+    if dim in ("E", "H", "X"):
         return tiling.channel_splits
+    if dim == "G":
+        return min(tiling.channel_splits, operator.dims[dim])
     if dim == "N":
         return tiling.state_splits
     return 1

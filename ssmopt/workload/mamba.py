@@ -12,14 +12,9 @@ from ssmopt.workload.operators import (
     OperatorGraph,
     Step,
     Tensor,
-    operator_graph,
+    access,
+    assemble,
 )
-
-STATE_UPDATE = ("mul_dA", "exp_dA", "mul_dB", "mul_dBx", "mul_hA", "add_h", "mul_hC")
-"""Operators of the selective state update, in order."""
-
-SEQUENTIAL = ("mul_hA", "add_h", "mul_hC")
-"""Operators that need the token before; one ``scan`` tile may stand for all three."""
 
 
 def mamba_graph(problem: Problem, *, scan: bool) -> OperatorGraph:
@@ -36,18 +31,7 @@ def mamba_graph(problem: Problem, *, scan: bool) -> OperatorGraph:
     operators = _state_operators(problem, scan)
     if problem.scope == "block":
         operators = (*_front_operators(problem), *operators, *_back_operators(problem))
-    used = {access.tensor for operator in operators for access in (*operator.reads, *operator.writes)}
-    written = {access.tensor for operator in operators for access in operator.writes}
-    tensors = {}
-    for tensor in _tensors(problem):
-        if tensor.name in used:
-            outside = tensor.kind not in (WEIGHT, INPUT) and tensor.name not in written
-            tensors[tensor.name] = _as_input(tensor) if outside else tensor
-    return operator_graph(operators, tensors)
-
-
-def _as_input(tensor: Tensor) -> Tensor:
-    return Tensor(tensor.name, tensor.extents, tensor.element_bytes, INPUT)
+    return assemble(operators, _tensors(problem), problem.batch)
 
 
 def _tensors(problem: Problem) -> list[Tensor]:
@@ -118,10 +102,6 @@ def _tensors(problem: Problem) -> list[Tensor]:
     ]
 
 
-def _read(tensor: str, *dims: str | Index, only_first: str | None = None) -> Access:
-    return Access(tensor, tuple(Index(dim) if isinstance(dim, str) else dim for dim in dims), only_first)
-
-
 def _front_operators(problem: Problem) -> tuple[Operator, ...]:
     model, length = problem.model, problem.seq_len
     inner, state, rank, taps = model.d_inner, model.d_state, model.dt_rank, model.d_conv
@@ -132,8 +112,8 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             "rms_norm",
             {"L": length, "D": model.d_model},
             "reduction",
-            (_read("x", "L", "D"), _read("g_norm", "D")),
-            (_read("u", "L", "D"),),
+            (access("x", "L", "D"), access("g_norm", "D")),
+            (access("u", "L", "D"),),
             # Square, sum, scale and weigh every element; mean and reciprocal root per token.
             (
                 Step("multiply", ("L", "D"), 3),
@@ -141,13 +121,14 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
                 Step("rsqrt", ("L",)),
                 Step("multiply", ("L",)),
             ),
+            pace="norm_tokens",
         ),
         Operator(
             "in_proj",
             {"L": length, "D": model.d_model, "K": 2 * inner},
             "gemm",
-            (_read("u", "L", "D"), _read("W_in", "D", "K")),
-            (_read("x_branch", "L", "K"), _read("z", "L", Index.shifted("K", -inner))),
+            (access("u", "L", "D"), access("W_in", "D", "K")),
+            (access("x_branch", "L", "K"), access("z", "L", Index.shifted("K", -inner))),
             (Step("mac", ("L", "D", "K")),),
             reduces=("D",),
         ),
@@ -156,11 +137,11 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             {"L": length, "E": inner, "W": taps},
             "depthwise",
             (
-                _read("x_branch", Index("L", shift_low=1 - taps), "E"),
-                _read("w_conv", "E", "W"),
-                _read("b_conv", "E"),
+                access("x_branch", Index("L", shift_low=1 - taps), "E"),
+                access("w_conv", "E", "W"),
+                access("b_conv", "E"),
             ),
-            (_read("c", "L", "E"),),
+            (access("c", "L", "E"),),
             (Step("mac", ("L", "E", "W")),),
             reduces=("W",),
         ),
@@ -168,19 +149,19 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             "silu_x",
             per_channel,
             "elementwise",
-            (_read("c", "L", "E"),),
-            (_read("xc", "L", "E"),),
+            (access("c", "L", "E"),),
+            (access("xc", "L", "E"),),
             (Step("silu", ("L", "E")),),
         ),
         Operator(
             "x_proj",
             {"L": length, "E": inner, "K": columns},
             "gemm",
-            (_read("xc", "L", "E"), _read("W_x", "E", "K")),
+            (access("xc", "L", "E"), access("W_x", "E", "K")),
             (
-                _read("dt_r", "L", "K"),
-                _read("B", "L", Index.shifted("K", -rank)),
-                _read("C", "L", Index.shifted("K", -rank - state)),
+                access("dt_r", "L", "K"),
+                access("B", "L", Index.shifted("K", -rank)),
+                access("C", "L", Index.shifted("K", -rank - state)),
             ),
             (Step("mac", ("L", "E", "K")),),
             reduces=("E",),
@@ -189,8 +170,8 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             "dt_proj",
             {"L": length, "R": rank, "E": inner},
             "gemm",
-            (_read("dt_r", "L", "R"), _read("W_dt", "R", "E"), _read("b_dt", "E", only_first="R")),
-            (_read("dt_raw", "L", "E"),),
+            (access("dt_r", "L", "R"), access("W_dt", "R", "E"), access("b_dt", "E", only_first="R")),
+            (access("dt_raw", "L", "E"),),
             (Step("mac", ("L", "R", "E")), Step("add", ("L", "E"), only_first="R")),
             reduces=("R",),
         ),
@@ -198,8 +179,8 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             "softplus",
             per_channel,
             "elementwise",
-            (_read("dt_raw", "L", "E"),),
-            (_read("dt", "L", "E"),),
+            (access("dt_raw", "L", "E"),),
+            (access("dt", "L", "E"),),
             (Step("softplus", ("L", "E")),),
         ),
     )
@@ -212,17 +193,23 @@ def _state_operators(problem: Problem, scan: bool) -> tuple[Operator, ...]:
 
     def elementwise(name: str, operation: str, reads: tuple[Access, ...], written: str) -> Operator:
         return Operator(
-            name, dims, "elementwise", reads, (_read(written, *everything),), (Step(operation, everything),)
+            name,
+            dims,
+            "elementwise",
+            reads,
+            (access(written, *everything),),
+            (Step(operation, everything),),
+            pace="state_tokens",
         )
 
     parallel = (
-        elementwise("mul_dA", "multiply", (_read("dt", "L", "E"), _read("A", "E", "N")), "dA"),
-        elementwise("exp_dA", "exp", (_read("dA", *everything),), "Abar"),
-        elementwise("mul_dB", "multiply", (_read("dt", "L", "E"), _read("B", "L", "N")), "dB"),
-        elementwise("mul_dBx", "multiply", (_read("dB", *everything), _read("xc", "L", "E")), "dBx"),
+        elementwise("mul_dA", "multiply", (access("dt", "L", "E"), access("A", "E", "N")), "dA"),
+        elementwise("exp_dA", "exp", (access("dA", *everything),), "Abar"),
+        elementwise("mul_dB", "multiply", (access("dt", "L", "E"), access("B", "L", "N")), "dB"),
+        elementwise("mul_dBx", "multiply", (access("dB", *everything), access("xc", "L", "E")), "dBx"),
     )
-    previous = _read("h", Index.before("L"), "E", "N")
-    latest = _read("h", Index.last("L"), "E", "N")
+    previous = access("h", Index.before("L"), "E", "N")
+    latest = access("h", Index.last("L"), "E", "N")
     multiply = Step("multiply", ("E", "N"), serial=("L",))
     add = Step("add", ("E", "N"), serial=("L",))
     contract = Step("mac", ("E", "N"), serial=("L",))
@@ -233,10 +220,11 @@ def _state_operators(problem: Problem, scan: bool) -> tuple[Operator, ...]:
                 "scan",
                 dims,
                 "reduction",
-                (_read("Abar", *everything), _read("dBx", *everything), previous, _read("C", "L", "N")),
-                (_read("y", "L", "E"), latest),
+                (access("Abar", *everything), access("dBx", *everything), previous, access("C", "L", "N")),
+                (access("y", "L", "E"), latest),
                 (multiply, add, contract),
                 reduces=("N",),
+                pace="state_tokens",
             ),
         )
     return (
@@ -245,29 +233,32 @@ def _state_operators(problem: Problem, scan: bool) -> tuple[Operator, ...]:
             "mul_hA",
             dims,
             "elementwise",
-            (_read("Abar", *everything), previous),
-            (_read("hA", *everything),),
+            (access("Abar", *everything), previous),
+            (access("hA", *everything),),
             (multiply,),
             group="sequential",
+            pace="single",
         ),
         Operator(
             "add_h",
             dims,
             "elementwise",
-            (_read("hA", *everything), _read("dBx", *everything)),
+            (access("hA", *everything), access("dBx", *everything)),
             (latest,),
             (add,),
             group="sequential",
+            pace="single",
         ),
         Operator(
             "mul_hC",
             dims,
             "reduction",
-            (latest, _read("C", "L", "N")),
-            (_read("y", "L", "E"),),
+            (latest, access("C", "L", "N")),
+            (access("y", "L", "E"),),
             (contract,),
             reduces=("N",),
             group="sequential",
+            pace="single",
         ),
     )
 
@@ -281,32 +272,32 @@ def _back_operators(problem: Problem) -> tuple[Operator, ...]:
             "skip_D",
             per_channel,
             "elementwise",
-            (_read("y", *rows), _read("xc", *rows), _read("D_skip", "E")),
-            (_read("y_skip", *rows),),
+            (access("y", *rows), access("xc", *rows), access("D_skip", "E")),
+            (access("y_skip", *rows),),
             (Step("multiply", rows), Step("add", rows)),
         ),
         Operator(
             "silu_z",
             per_channel,
             "elementwise",
-            (_read("z", *rows),),
-            (_read("sz", *rows),),
+            (access("z", *rows),),
+            (access("sz", *rows),),
             (Step("silu", rows),),
         ),
         Operator(
             "gate",
             per_channel,
             "elementwise",
-            (_read("y_skip", *rows), _read("sz", *rows)),
-            (_read("gated", *rows),),
+            (access("y_skip", *rows), access("sz", *rows)),
+            (access("gated", *rows),),
             (Step("multiply", rows),),
         ),
         Operator(
             "out_proj",
             {"L": length, "E": model.d_inner, "D": model.d_model},
             "gemm",
-            (_read("gated", *rows), _read("W_out", "E", "D")),
-            (_read("o", "L", "D"),),
+            (access("gated", *rows), access("W_out", "E", "D")),
+            (access("o", "L", "D"),),
             (Step("mac", ("L", "E", "D")),),
             reduces=("E",),
         ),
@@ -314,8 +305,9 @@ def _back_operators(problem: Problem) -> tuple[Operator, ...]:
             "residual",
             {"L": length, "D": model.d_model},
             "elementwise",
-            (_read("o", "L", "D"), _read("x", "L", "D")),
-            (_read("out", "L", "D"),),
+            (access("o", "L", "D"), access("x", "L", "D")),
+            (access("out", "L", "D"),),
             (Step("add", ("L", "D")),),
+            pace="norm_tokens",
         ),
     )

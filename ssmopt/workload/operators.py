@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import networkx as nx
+import numpy as np
 
+from ssmopt.csr import IntArray
 from ssmopt.hardware import CoreGroup
-from ssmopt.instance import INTERMEDIATE
+from ssmopt.instance import INPUT, INTERMEDIATE, WEIGHT
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Half-open index range of one dimension of a tensor."""
+
+    dim: str
+    low: int
+    high: int
+
+    def __len__(self) -> int:
+        return self.high - self.low
 
 
 @dataclass(frozen=True)
 class Index:
     """How a tile's range ``[low, high)`` of a dimension selects a range along one dimension of a tensor.
 
-    The range selected is ``[anchor_low + shift_low, anchor_high + shift_high)``, cut to the tensor's extent, where
-    each anchor is the tile's ``low`` or ``high``. ``Index("L")`` is the range itself, ``Index("L", shift_low=-3)``
-    a causal window of four.
+    The range selected is ``[anchor_low + shift_low, anchor_high + shift_high)``, where each anchor is the tile's
+    ``low`` or ``high``; then divided by ``divisor`` and rounded outwards, multiplied by ``multiplier``, and cut to the
+    tensor's extent. ``Index("L")`` is the range itself, ``Index("L", shift_low=-3)`` a causal window of four,
+    ``Index("E", divisor=64)`` the heads of 64 channels that the range touches.
+
+    ``everything`` selects the whole extent, whatever the range.
     """
 
     dim: str
@@ -27,21 +46,44 @@ class Index:
     shift_high: int = 0
     anchor_low: str = "low"
     anchor_high: str = "high"
+    divisor: int = 1
+    multiplier: int = 1
+    everything: bool = False
 
     @staticmethod
-    def shifted(dim: str, shift: int) -> Index:
-        """The range moved by ``shift``."""
-        return Index(dim, shift, shift)
+    def shifted(dim: str, shift: int, divisor: int = 1) -> Index:
+        """The range moved by ``shift``, then in blocks of ``divisor``."""
+        return Index(dim, shift, shift, divisor=divisor)
 
     @staticmethod
-    def before(dim: str) -> Index:
-        """The one position before the range."""
-        return Index(dim, -1, 0, "low", "low")
+    def before(dim: str, divisor: int = 1) -> Index:
+        """The one position (or block of ``divisor`` positions) before that of the range's beginning."""
+        return Index(dim, -divisor, 1 - divisor, "low", "low", divisor)
 
     @staticmethod
     def last(dim: str) -> Index:
         """The last position of the range."""
         return Index(dim, -1, 0, "high", "high")
+
+    @staticmethod
+    def block(dim: str, size: int) -> Index:
+        """All positions of the blocks of ``size`` that the range touches."""
+        return Index(dim, divisor=size, multiplier=size)
+
+    @staticmethod
+    def whole(dim: str) -> Index:
+        """The tensor's whole extent; ``dim`` says on whose account it is touched."""
+        return Index(dim, everything=True)
+
+    def select(self, low: IntArray, high: IntArray, extent: Extent) -> tuple[IntArray, IntArray]:
+        """The ranges that tiles with the ranges ``[low, high)`` select, cut to the extent."""
+        if self.everything:
+            return np.full_like(low, extent.low), np.full_like(high, extent.high)
+        anchors = {"low": low, "high": high}
+        first = (anchors[self.anchor_low] + self.shift_low) // self.divisor
+        beyond = -((-anchors[self.anchor_high] - self.shift_high) // self.divisor)
+        first, beyond = first * self.multiplier, beyond * self.multiplier
+        return np.clip(first, extent.low, extent.high), np.clip(beyond, extent.low, extent.high)
 
 
 @dataclass(frozen=True)
@@ -58,18 +100,6 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Extent:
-    """Half-open index range of one dimension of a tensor."""
-
-    dim: str
-    low: int
-    high: int
-
-    def __len__(self) -> int:
-        return self.high - self.low
-
-
-@dataclass(frozen=True)
 class Tensor:
     """A whole tensor of a block.
 
@@ -82,9 +112,9 @@ class Tensor:
     kind
         Kind (code of ``KINDS``) of its pieces unless the next two say otherwise.
     output_from
-        Pieces whose first index is at least this are of kind ``output``; None if there are none.
+        Pieces whose first index along ``axis`` is at least this are of kind ``output``; None if there are none.
     cuts
-        Positions of the first dimension that are boundaries under any tiling.
+        Positions along ``axis`` that are boundaries under any tiling.
     """
 
     name: str
@@ -93,6 +123,11 @@ class Tensor:
     kind: int = INTERMEDIATE
     output_from: int | None = None
     cuts: tuple[int, ...] = ()
+
+    @property
+    def axis(self) -> int:
+        """The first dimension that is not that of sequences: tokens or chunks, for all but weights."""
+        return 1 if self.extents[0].dim == "S" else 0
 
 
 @dataclass(frozen=True)
@@ -104,7 +139,8 @@ class Step:
     operation
         Key of ``op_cycles``; ``mac`` is mapped on rows and columns, all else is elementwise.
     dims
-        Dimensions whose product is the number of elements (or of multiply-accumulates).
+        Dimensions whose product is the number of elements (or of multiply-accumulates); ``Q`` is the length of the
+        chunk that the tile lies in.
     count
         How many such passes.
     serial
@@ -118,6 +154,26 @@ class Step:
     count: int = 1
     serial: tuple[str, ...] = ()
     only_first: str | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A dimension that consists of several parts side by side, such as the columns of a projection.
+
+    Attributes
+    ----------
+    main
+        Sizes of the first parts; a tiling cuts each of them into equally many pieces.
+    rest
+        Sizes of the parts after them, which are not cut: a piece holds as many in a row as fit the width of the widest
+        main piece, but at least one.
+    grain
+        Cuts of the main parts are at multiples of this as long as there are enough of them.
+    """
+
+    main: tuple[int, ...]
+    rest: tuple[int, ...] = ()
+    grain: int = 1
 
 
 @dataclass(frozen=True)
@@ -138,6 +194,13 @@ class Operator:
         Dimensions that no output has: cutting one makes its tiles accumulate.
     group
         Operators of one ``group`` alternate token by token when run layer by layer.
+    pace
+        How tokens are cut: by the field ``tokens``, ``norm_tokens`` or ``state_tokens`` of a tiling, ``single`` for
+        one token per tile, ``chunk`` for one chunk, ``rows`` for ``tokens`` that stay within a chunk.
+    parts
+        Dimensions that consist of parts, or that are not cut just anywhere.
+    chunk
+        Tokens per chunk, where every tile lies in one; 0 where chunks do not matter.
     """
 
     name: str
@@ -148,6 +211,9 @@ class Operator:
     steps: tuple[Step, ...]
     reduces: tuple[str, ...] = ()
     group: str = ""
+    pace: str = "tokens"
+    parts: Mapping[str, Parts] = field(default_factory=dict)
+    chunk: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,6 +227,55 @@ class OperatorGraph:
     def operator(self, name: str) -> Operator:
         """The operator of that name."""
         return next(operator for operator in self.operators if operator.name == name)
+
+
+def access(tensor: str, *dims: str | Index, only_first: str | None = None) -> Access:
+    """An access by indices, or by names of dimensions for plain ones."""
+    return Access(tensor, tuple(Index(dim) if isinstance(dim, str) else dim for dim in dims), only_first)
+
+
+def assemble(operators: tuple[Operator, ...], tensors: Iterable[Tensor], sequences: int = 1) -> OperatorGraph:
+    """The graph of the operators and of those tensors that they use, for so many independent sequences.
+
+    Where a tensor's producer is left out, the tensor is an input.
+    """
+    used = {access.tensor for operator in operators for access in (*operator.reads, *operator.writes)}
+    written = {access.tensor for operator in operators for access in operator.writes}
+    chosen = {}
+    for tensor in tensors:
+        if tensor.name in used:
+            outside = tensor.kind not in (WEIGHT, INPUT) and tensor.name not in written
+            chosen[tensor.name] = (
+                Tensor(tensor.name, tensor.extents, tensor.element_bytes, INPUT) if outside else tensor
+            )
+    if sequences > 1:
+        operators = tuple(_for_sequences(operator, chosen, sequences) for operator in operators)
+        chosen = {name: _per_sequence(tensor, sequences) for name, tensor in chosen.items()}
+    return operator_graph(operators, chosen)
+
+
+def _for_sequences(operator: Operator, tensors: Mapping[str, Tensor], sequences: int) -> Operator:
+    """The operator on several sequences, ``S``: a tile works on one, so that its steps do not change."""
+
+    def extended(accesses: tuple[Access, ...]) -> tuple[Access, ...]:
+        return tuple(
+            a if tensors[a.tensor].kind == WEIGHT else dataclasses.replace(a, indices=(Index("S"), *a.indices))
+            for a in accesses
+        )
+
+    return dataclasses.replace(
+        operator,
+        dims={"S": sequences, **operator.dims},
+        reads=extended(operator.reads),
+        writes=extended(operator.writes),
+    )
+
+
+def _per_sequence(tensor: Tensor, sequences: int) -> Tensor:
+    """The tensor once per sequence; all sequences share the weights."""
+    if tensor.kind == WEIGHT:
+        return tensor
+    return dataclasses.replace(tensor, extents=(Extent("S", 0, sequences), *tensor.extents))
 
 
 def operator_graph(operators: tuple[Operator, ...], tensors: Mapping[str, Tensor]) -> OperatorGraph:
@@ -197,20 +312,17 @@ def mac_cycles(sizes: list[int], rows: int, columns: int) -> int:
     return best
 
 
-def mac_cycles_floor(sizes: list[int], rows: int, columns: int) -> Fraction:
-    """Cycles below which no tiling of the multiply-accumulates gets, exactly.
+def mac_cycles_floor(total: int, sizes: list[int], rows: int, columns: int) -> Fraction:
+    """Cycles below which no tiling of ``total`` multiply-accumulates gets, exactly.
 
     A tile of ``t <= d`` along a dimension mapped on ``r`` elements takes ``ceil(t / r) / t >= max(1 / r, 1 / d)`` of a
-    cycle per index, so each pair of dimensions has a best possible rate, whatever the tiles.
+    cycle per index, so each pair of dimensions, of sizes ``d`` at most, has a best possible rate, whatever the tiles.
     """
-    total = Fraction(1)
-    for size in sizes:
-        total *= size
-    options = [total]
+    options = [Fraction(total)]
     for first in sizes:
-        options += [total / min(first, rows), total / min(first, columns)]
+        options += [Fraction(total, min(first, rows)), Fraction(total, min(first, columns))]
     for first, second in itertools.permutations(range(len(sizes)), 2):
-        options.append(total / (min(sizes[first], rows) * min(sizes[second], columns)))
+        options.append(Fraction(total, min(sizes[first], rows) * min(sizes[second], columns)))
     return min(options)
 
 
@@ -229,20 +341,35 @@ def step_cycles(step: Step, sizes: Mapping[str, int], core: CoreGroup) -> int:
     return step.count * core.op_cycles[step.operation] * work
 
 
-def step_cycles_floor(step: Step, sizes: Mapping[str, int], core: CoreGroup) -> Fraction:
-    """Cycles of a step over whole dimensions that no tiling can undercut (no rounding up)."""
-    extents = [sizes[dim] for dim in step.dims]
+def chunk_lengths(operator: Operator) -> list[int]:
+    """Tokens of each chunk of an operator that works chunk by chunk; otherwise all tokens together."""
+    length = operator.dims["L"]
+    step = operator.chunk or length
+    return [min(step, length - first) for first in range(0, length, step)]
+
+
+def step_points(operator: Operator, step: Step) -> int:
+    """Elements, or multiply-accumulates, of a step over the whole operator, ``count`` not included."""
+    dims = (*step.dims, *step.serial)
+    points = operator.dims.get("S", 1)
+    for dim in dims:
+        points *= 1 if dim in ("L", "Q") else operator.dims[dim]
+    tokens = sum(dim in ("L", "Q") for dim in dims)
+    return points * sum(math.prod([length] * tokens) for length in chunk_lengths(operator))
+
+
+def step_cycles_floor(operator: Operator, step: Step, core: CoreGroup) -> Fraction:
+    """Cycles of a step over the whole operator that no tiling can undercut (no rounding up)."""
+    total = step_points(operator, step)
     if step.operation == "mac":
-        work = mac_cycles_floor(extents, core.rows, core.columns)
+        longest = max(chunk_lengths(operator))
+        sizes = [longest if dim in ("L", "Q") else operator.dims[dim] for dim in step.dims]
+        work = mac_cycles_floor(total, sizes, core.rows, core.columns)
     else:
-        work = Fraction(1, core.processing_elements)
-        for size in extents:
-            work *= size
-    for dim in step.serial:
-        work *= sizes[dim]
+        work = Fraction(total, core.processing_elements)
     return step.count * core.op_cycles[step.operation] * work
 
 
 def operator_cycles_floor(operator: Operator, core: CoreGroup) -> Fraction:
     """Cycles of a whole operator on one core that no tiling can undercut."""
-    return sum((step_cycles_floor(step, operator.dims, core) for step in operator.steps), Fraction(0))
+    return sum((step_cycles_floor(operator, step, core) for step in operator.steps), Fraction(0))

@@ -26,9 +26,9 @@ from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import boundaries
 from ssmopt.workload.graph import problem_graph
-from ssmopt.workload.operators import Access, Operator, OperatorGraph, Tensor, step_cycles
+from ssmopt.workload.operators import Access, Operator, OperatorGraph, Tensor, chunk_lengths, step_cycles
 
-DIMS = ("L", "E", "N", "D", "R", "K", "W")
+DIMS = ("S", "L", "G", "H", "E", "X", "N", "D", "R", "K", "W")
 """Dimensions that tiles may have, in the order of `TileMeta`."""
 
 
@@ -175,7 +175,8 @@ class _Pieces:
         kind[(kind == INTERMEDIATE) & ~produced] = STATE
         never = np.iinfo(np.int64).max
         start = np.array([never if t.output_from is None else t.output_from for t in tensors], dtype=np.int64)
-        kind[self.low[:, 0] >= start[self.owner]] = OUTPUT
+        axis = np.array([tensor.axis for tensor in tensors], dtype=np.int64)[self.owner]
+        kind[self.low[np.arange(len(axis)), axis] >= start[self.owner]] = OUTPUT
         return kind
 
     def meta(self, graph: OperatorGraph, chosen: npt.NDArray[np.bool_]) -> TensorMeta:
@@ -201,7 +202,7 @@ def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
                 ends[access.tensor][axis] += [low, high]
     cuts: dict[str, tuple[IntArray, ...]] = {}
     for name, tensor in graph.tensors.items():
-        ends[name][0].append(np.array(tensor.cuts, dtype=np.int64))
+        ends[name][tensor.axis].append(np.array(tensor.cuts, dtype=np.int64))
         cuts[name] = tuple(
             np.unique(np.clip(np.concatenate(axis_ends), extent.low, extent.high))
             for axis_ends, extent in zip(ends[name], tensor.extents, strict=True)
@@ -221,7 +222,7 @@ def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
         for axis, (i, c) in enumerate(zip(where, cuts[name], strict=True)):
             size *= np.diff(c)[i]
             low[:, axis], high[:, axis] = c[:-1][i], c[1:][i]
-            if shape[axis] > 1 or graph.tensors[name].extents[axis].dim in ("L", "E"):
+            if shape[axis] > 1 or graph.tensors[name].extents[axis].dim in ("L", "C", "E", "H", "X"):
                 shown[:, axis] = i
         sizes.append(size)
         index.append(shown)
@@ -246,10 +247,7 @@ def _axis_ranges(grid: _Grid, access: Access, tensor: Tensor) -> list[tuple[IntA
     ranges = []
     for index, extent in zip(access.indices, tensor.extents, strict=True):
         cuts = grid.cuts[index.dim]
-        anchors = {"low": cuts[:-1], "high": cuts[1:]}
-        low = np.clip(anchors[index.anchor_low] + index.shift_low, extent.low, extent.high)
-        high = np.clip(anchors[index.anchor_high] + index.shift_high, extent.low, extent.high)
-        ranges.append((low, high))
+        ranges.append(index.select(cuts[:-1], cuts[1:], extent))
     return ranges
 
 
@@ -311,19 +309,24 @@ def _durations(grids: list[_Grid], numbering: list[IntArray], groups: tuple[Core
     duration = np.full((n_tiles, len(groups)), NOT_ADMISSIBLE, dtype=np.int64)
     for grid, number in zip(grids, numbering, strict=True):
         widths = {dim: np.diff(cuts) for dim, cuts in grid.cuts.items()}
+        along, dims = dict(grid.index), grid.dims
+        if grid.operator.chunk:
+            first = grid.cuts["L"][:-1] // grid.operator.chunk
+            widths["Q"] = np.array(chunk_lengths(grid.operator), dtype=np.int64)[first]
+            along["Q"], dims = grid.index["L"], (*grid.dims, "Q")
         choices = {dim: np.unique(width) for dim, width in widths.items()}
         firsts = sorted({step.only_first for step in grid.operator.steps if step.only_first is not None})
         code = np.zeros(len(grid), dtype=np.int64)
-        for dim in grid.dims:
-            code = code * len(choices[dim]) + np.searchsorted(choices[dim], widths[dim])[grid.index[dim]]
+        for dim in dims:
+            code = code * len(choices[dim]) + np.searchsorted(choices[dim], widths[dim])[along[dim]]
         for dim in firsts:
             code = code * 2 + (grid.index[dim] == 0)
         for column, group in enumerate(groups):
             if grid.operator.kernel not in group.runs:
                 continue
             table = [
-                _tile_cycles(grid.operator, dict(zip(grid.dims, combo[: len(grid.dims)], strict=True)), group, flags)
-                for combo in itertools.product(*(choices[dim].tolist() for dim in grid.dims))
+                _tile_cycles(grid.operator, dict(zip(dims, combo, strict=True)), group, flags)
+                for combo in itertools.product(*(choices[dim].tolist() for dim in dims))
                 for flags in _flag_choices(firsts)
             ]
             duration[number, column] = np.array(table, dtype=np.int64)[code]
@@ -351,7 +354,7 @@ def _tile_ids(grids: list[_Grid], numbering: list[IntArray]) -> Ids:
         stem[number] = position
         column = 0
         for dim in grid.dims:
-            named = dim == "L" or (dim in ("E", "K") and dim not in grid.operator.reduces)
+            named = dim == "L" or (dim in ("E", "H", "X", "K") and dim not in grid.operator.reduces)
             if named or grid.pieces(dim) > 1:
                 index[number, column] = grid.index[dim]
                 column += 1

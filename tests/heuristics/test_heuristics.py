@@ -72,7 +72,7 @@ def operators_around(instance: Instance, tensor: int) -> tuple[set[str], set[str
 
 
 @pytest.mark.parametrize("name", HEURISTICS)
-@settings(max_examples=20, deadline=None, suppress_health_check=SHAPES)
+@settings(max_examples=12, deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_every_plan_gives_a_valid_schedule(name: str, data: st.DataObject) -> None:
     """On any machine, with room for everything and with as little as the tiles ask for."""
@@ -145,18 +145,14 @@ def test_layer_by_layer_runs_operator_after_operator(capacity: int) -> None:
 
 
 def test_layer_by_layer_takes_what_the_literature_says() -> None:
-    """One block of the reference model: 5.05 million cycles of traffic at 64 tokens, 725,100 at one, on marca."""
+    """One block of the reference model at 64 tokens on marca: 5.05 million cycles, nearly all of it traffic."""
     tiling = Tiling(tokens=64, projections=dict.fromkeys(("in_proj", "out_proj"), ProjectionTiling(columns=20)))
-    for length, cycles in ((1, 725_100), (64, 5_050_000)):
-        model, machine = ssmopt.load_model("mamba1-2.7b-n64"), ssmopt.load_hardware("marca")
-        problem = Problem("p", model, machine, length)
-        instance, note = prescribed(HEURISTICS["layer-by-layer"], problem, tiling)
-        order, policy = HEURISTICS["layer-by-layer"].plans(instance)[0]
-        schedule = decode(instance, order, policy)
-        assert validate(instance, schedule) == []
-        assert note == ""
-        assert schedule.dram_bytes(instance.tensor_bytes) / 256 == pytest.approx(cycles, rel=1e-3)
-        assert schedule.makespan == pytest.approx(cycles, rel=0.01)
+    problem = Problem("p", ssmopt.load_model("mamba1-2.7b-n64"), ssmopt.load_hardware("marca"), 64)
+    instance, note = prescribed(HEURISTICS["layer-by-layer"], problem, tiling)
+    schedule = schedules(HEURISTICS["layer-by-layer"], instance)[0]
+    assert note == ""
+    assert schedule.dram_bytes(instance.tensor_bytes) / 256 == pytest.approx(5_050_000, rel=1e-3)
+    assert schedule.makespan == pytest.approx(5_050_000, rel=0.01)
 
 
 def test_reuse_keeps_what_fits() -> None:
@@ -171,25 +167,70 @@ def test_reuse_keeps_what_fits() -> None:
         assert stores == Counter(instance.tensor_ids[t] for t in np.flatnonzero(outputs).tolist())
 
 
-@pytest.mark.parametrize("length", [1, 2, 7])
+A, B, S = ("mul_dA", "exp_dA"), ("mul_dB", "mul_dBx"), ("mul_hA", "add_h", "mul_hC")
+SCHEMES = {
+    "layer-by-layer": (),
+    "A": (A,),
+    "B": (B,),
+    "A-B": (A, B),
+    "AS": (A + S,),
+    "BS": (B + S,),
+    "AS-B": (A + S, B),
+    "A-BS": (A, B + S),
+    "fuse-all": (A + B + S,),
+}
+
+
+def stage_of(operator: str, scheme: str) -> tuple[str, ...]:
+    """The fused group of an operator, or the operator alone."""
+    return next((group for group in SCHEMES[scheme] if operator in group), (operator,))
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
 @pytest.mark.parametrize("scope", ["block", "state-update"])
-def test_fuse_all_keeps_the_state_update_on_chip(scope: str, length: int) -> None:
-    """Inside the group nothing moves but what comes in and goes out; between the operators outside everything does."""
-    instance, note = prescribed(HEURISTICS["fuse-all"], problem_of(length, scope=scope), Tiling(tokens=3))
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_keeps_its_groups_on_chip_and_nothing_else(scheme: str, scope: str, length: int) -> None:
+    """With room enough each stage stores once what others read, and loads once what others made."""
+    instance, note = prescribed(HEURISTICS[scheme], problem_of(length, scope=scope), Tiling(tokens=3))
     assert note == ""
-    for schedule in schedules(HEURISTICS["fuse-all"], instance):
+    for schedule in schedules(HEURISTICS[scheme], instance):
         loads, stores = moves(schedule, instance)
         for tensor, name in enumerate(instance.tensor_ids):
-            stem = name.split(".")[0]
             writers, readers = operators_around(instance, tensor)
-            stages = {"fused" if n in STATE_UPDATE else n for n in readers}
-            if writers & set(STATE_UPDATE):
-                stages -= {"fused"}
+            made = {stage_of(n, scheme) for n in writers}
+            elsewhere = {stage_of(n, scheme) for n in readers} - made
             is_output = bool(instance.tensor_kind[tensor] == OUTPUT)
-            assert loads[name] == len(stages), name
-            assert stores[name] == (1 if writers and (stages or is_output) else 0), name
-            if stem in INTERMEDIATES:
-                assert name not in loads | stores
+            assert loads[name] == len(elsewhere), name
+            assert stores[name] == (1 if made and (elsewhere or is_output) else 0), name
+    if scheme == "fuse-all":
+        assert {name.split(".")[0] for name in loads + stores}.isdisjoint(INTERMEDIATES)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_group_goes_token_by_token(scheme: str) -> None:
+    instance, _ = prescribed(HEURISTICS[scheme], problem_of(3), Tiling(tokens=3))
+    for order, _ in HEURISTICS[scheme].plans(instance):
+        names = [instance.tile_ids[t] for t in order.tolist()]
+        for group in (*SCHEMES[scheme], S):
+            inside = [name for name in names if name.split(".")[0] in group]
+            assert inside == [f"{operator}.{token}.0" for token in range(3) for operator in group]
+        for group in SCHEMES[scheme]:  # without anything in between
+            places = [place for place, name in enumerate(names) if name.split(".")[0] in group]
+            assert places == list(range(places[0], places[0] + len(places)))
+
+
+@pytest.mark.parametrize(("scheme", "cycles"), [
+    ("layer-by-layer", 725_100), ("A", 714_900), ("B", 714_900), ("A-B", 704_600), ("AS", 689_300), ("BS", 689_300),
+    ("AS-B", 679_000), ("A-BS", 679_000), ("fuse-all", 668_700),
+])  # fmt: skip
+def test_traffic_of_the_schemes_for_one_token_of_the_reference_model(scheme: str, cycles: int) -> None:
+    """Cycles of traffic on marca, up to the two old columns of the convolution that are stored already."""
+    tiling = Tiling(projections=dict.fromkeys(("in_proj", "out_proj"), ProjectionTiling(columns=20)))
+    problem = Problem("p", ssmopt.load_model("mamba1-2.7b-n64"), ssmopt.load_hardware("marca"), 1)
+    instance, note = prescribed(HEURISTICS[scheme], problem, tiling)
+    schedule = schedules(HEURISTICS[scheme], instance)[0]
+    assert note == ""
+    assert abs(schedule.dram_bytes(instance.tensor_bytes) / 256 - cycles) < 300
 
 
 def test_fuse_all_needs_room_for_five_operands() -> None:
@@ -205,17 +246,7 @@ def test_fuse_all_needs_room_for_five_operands() -> None:
     assert moved[1] > 2
 
 
-def test_fuse_all_goes_token_by_token() -> None:
-    instance, _ = prescribed(HEURISTICS["fuse-all"], problem_of(4), Tiling(tokens=4))
-    for order, _ in HEURISTICS["fuse-all"].plans(instance):
-        names = [instance.tile_ids[t] for t in order.tolist()]
-        inside = [name for name in names if name.split(".")[0] in STATE_UPDATE]
-        assert inside == [f"{operator}.{token}.0" for token in range(4) for operator in STATE_UPDATE]
-        first = names.index(inside[0])
-        assert names[first : first + len(inside)] == inside
-
-
-@pytest.mark.parametrize("name", ["layer-by-layer", "layer-by-layer-reuse", "fuse-all"])
+@pytest.mark.parametrize("name", ["layer-by-layer-reuse", *SCHEMES])
 def test_a_tile_that_does_not_fit_is_cut_into_the_fewest_pieces_that_do(name: str) -> None:
     """exp_dA reads and writes 8 x 4 elements: 256 bytes whole, 128 in two pieces, 64 in four."""
     projections = {p: ProjectionTiling(6, 1) for p in ("in_proj", "x_proj", "dt_proj", "out_proj")}
@@ -258,6 +289,39 @@ def test_no_piece_is_small_enough_for_some_memories() -> None:
     assert (tiling.channel_splits, note) == (1, "")
     with pytest.raises(ssmopt.CapacityError, match="needs 384 bytes at once but its memory holds 20 bytes"):
         ssmopt.solve(problem, tiling=Tiling(), solver="layer-by-layer", time_limit=10)
+
+
+def test_mem_aware_runs_each_chunk_over_all_tokens() -> None:
+    """k >= (5 + 2/64) * E * N * 4 bytes * 1.01 / capacity: 8 x 4 elements need 650.4 bytes, so two chunks in 400."""
+    for capacity, pieces in ((700, 1), (651, 1), (650, 2), (400, 2), (217, 4), (216, 4), (162, 8)):
+        problem = problem_of(3, ROOMY, scope="state-update")
+        machine = hardware(core_group("pe", 2, 4), capacity=capacity)
+        problem = dataclasses.replace(problem, hardware=machine)
+        instance, note = prescribed(HEURISTICS["mem-aware"], problem, Tiling())
+        assert instance.tiling is not None
+        assert instance.tiling.channel_splits == pieces, capacity
+        assert note == ("" if pieces == 1 else f"d_inner in {pieces} chunks")
+        for order, _ in HEURISTICS["mem-aware"].plans(instance):
+            names = [instance.tile_ids[t] for t in order.tolist()]
+            assert names == [
+                f"{operator}.{token}.{piece}"
+                for piece in range(pieces)
+                for token in range(3)
+                for operator in STATE_UPDATE
+            ]
+        loads, stores = moves(schedules(HEURISTICS["mem-aware"], instance)[0], instance)
+        assert {name.split(".")[0] for name in loads + stores}.isdisjoint(INTERMEDIATES)
+
+
+def test_mem_aware_takes_more_chunks_where_another_tile_does_not_fit() -> None:
+    """Eight tokens of a whole piece of the gate: the state alone would fit in one chunk."""
+    cuts = {name: ProjectionTiling(4, 2) for name in PROJECTIONS} | {"dt_proj": ProjectionTiling(4, 1)}
+    given = Tiling(tokens=8, projections=cuts)
+    problem = problem_of(8, 700)
+    instance, note = prescribed(HEURISTICS["mem-aware"], problem, given)
+    assert note == "d_inner in 2 chunks to fit the memory"
+    assert instance.tile_need_bytes.max() <= 700
+    schedules(HEURISTICS["mem-aware"], instance)
 
 
 def test_cuts_of_the_projections_stay_when_channels_are_no_longer_cut() -> None:

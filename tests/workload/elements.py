@@ -1,16 +1,18 @@
 """A Mamba-1 block element by element, and from that the pieces and dependences of any tiles.
 
-Written from the equations of the block alone: what each operator reads and writes at one point of its iteration space.
-A tile touches what its points touch. Nothing here knows how the package maps ranges to ranges.
+`workload.elements2` has Mamba-2 in the same way. Written from the equations of the block alone: what each operator
+reads and writes at one point of its iteration space. A tile touches what its points touch. Nothing here knows how the
+package maps ranges to ranges.
 """
 
 from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from ssmopt.problem import Problem
 
@@ -42,13 +44,109 @@ WEIGHTS = ("g_norm", "W_in", "w_conv", "b_conv", "W_x", "W_dt", "b_dt", "A", "D_
 
 @dataclass(frozen=True)
 class Block:
-    """The sizes of a block, and what is computed at each point."""
+    """The sizes of a block, and what is computed at each point; with several sequences, ``S`` is the first index."""
 
     problem: Problem
+
+    state_update: ClassVar[Sequence[str]] = STATE_UPDATE
+    summed: ClassVar[Mapping[str, str]] = SUMMED
+    weights: ClassVar[Sequence[str]] = WEIGHTS
+    convolved: ClassVar[str] = "x_branch"
+
+    @property
+    def spaces(self) -> Mapping[str, str]:
+        """Operators in order, with the dimensions of each for one sequence."""
+        return OPERATORS
+
+    @property
+    def shapes(self) -> Mapping[str, str]:
+        """Tensors with the dimensions of each for one sequence."""
+        return TENSORS
 
     @property
     def loads_state(self) -> bool:
         return self.problem.initial_state == "load"
+
+    @property
+    def batched(self) -> bool:
+        return self.problem.batch > 1
+
+    @property
+    def tensors(self) -> dict[str, list[str]]:
+        """Tensors with the dimensions of each."""
+        return {
+            name: ["S", *dims.split()] if self.batched and name not in self.weights else dims.split()
+            for name, dims in self.shapes.items()
+        }
+
+    def operators(self, scan: bool) -> list[str]:
+        names = [n for n in self.spaces if self.problem.scope == "block" or n in self.state_update]
+        if not scan or "mul_hA" not in names:
+            return names
+        return [n if n != "mul_hA" else "scan" for n in names if n not in ("add_h", "mul_hC")]
+
+    def dims(self, operator: str) -> dict[str, int]:
+        """Sizes of an operator's iteration space."""
+        names = ("L E N" if operator == "scan" else self.spaces[operator]).split()
+        sequences = {"S": self.problem.batch} if self.batched else {}
+        return sequences | {dim: self.columns(operator) if dim == "K" else self.sizes[dim] for dim in names}
+
+    def extents(self, tensor: str) -> list[tuple[int, int]]:
+        """The index range of each dimension of a tensor."""
+        ranges = [self.extent(tensor, dim) for dim in self.shapes[tensor].split()]
+        return [(0, self.problem.batch), *ranges] if self.tensors[tensor][0] == "S" else ranges
+
+    def extent(self, tensor: str, dim: str) -> tuple[int, int]:
+        """The index range of one dimension of a tensor."""
+        low = 0
+        if self.loads_state and dim in ("L", "C") and tensor in ("h", self.convolved):
+            low = -1 if tensor == "h" else 1 - self.problem.model.d_conv
+        return low, self.columns(tensor) if dim == "K" else self.sizes[dim]
+
+    def at(self, operator: str, at: Mapping[str, int]) -> tuple[list[Element], list[Element]]:
+        """The elements read and written at one point of an operator's iteration space, of its own sequence."""
+        read, written = self.points(operator, at)
+        if not self.batched:
+            return read, written
+
+        def of_sequence(elements: list[Element]) -> list[Element]:
+            return [(n, index if n in self.weights else (at["S"], *index)) for n, index in elements]
+
+        return of_sequence(read), of_sequence(written)
+
+    def touched(self, operator: str, ranges: Mapping[str, tuple[int, int]]) -> tuple[Touched, Touched]:
+        """Elements that a tile over the given ranges reads and writes, by tensor."""
+        reads: set[Element] = set()
+        writes: set[Element] = set()
+        for point in itertools.product(*(range(*ends) for ends in ranges.values())):
+            read, written = self.at(operator, dict(zip(ranges, point, strict=True)))
+            reads.update(read)
+            writes.update(written)
+        if operator == "scan":
+            # Only the state between tiles leaves the tile.
+            reads = {element for element in reads if element not in writes}
+            last = ranges["L"][1] - 1
+            writes = {(name, index) for name, index in writes if name != "h" or index[self.batched] == last}
+        return _by_tensor(reads), _by_tensor(writes)
+
+    def element_bytes(self, tensor: str) -> int:
+        dtype = self.problem.dtype
+        return dtype.weights if tensor in self.weights else dtype.state if tensor == "h" else dtype.activations
+
+    def kind(self, tensor: str, index: tuple[int, ...], produced: bool) -> str:
+        """Kind of a piece whose first element has this index."""
+        if tensor in self.weights:
+            return "weight"
+        if tensor == "out" or (tensor == "y" and self.problem.scope == "state-update"):
+            return "output"
+        first = index[self.batched]
+        if tensor == "h" and first == self.extents("h")[self.batched][1] - 1:
+            return "output"
+        if tensor == self.convolved and first >= self.problem.seq_len - (self.problem.model.d_conv - 1):
+            return "output"
+        if tensor in ("h", self.convolved) and first < 0:
+            return "state"
+        return "intermediate" if produced else "input"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -56,27 +154,10 @@ class Block:
         sizes = (self.problem.seq_len, model.d_model, model.d_inner, model.d_state, model.dt_rank, model.d_conv)
         return dict(zip("LDENRW", sizes, strict=True))
 
-    def operators(self, scan: bool) -> list[str]:
-        names = [n for n in OPERATORS if self.problem.scope == "block" or n in STATE_UPDATE]
-        if not scan:
-            return names
-        return [n if n != "mul_hA" else "scan" for n in names if n not in ("add_h", "mul_hC")]
-
-    def dims(self, operator: str) -> dict[str, int]:
-        """Sizes of an operator's iteration space."""
+    def columns(self, name: str) -> int:
+        """Columns of a projection or of its weight."""
         sizes = self.sizes
-        columns = {"in_proj": 2 * sizes["E"], "x_proj": sizes["R"] + 2 * sizes["N"]}
-        names = ("L E N" if operator == "scan" else OPERATORS[operator]).split()
-        return {dim: columns[operator] if dim == "K" else sizes[dim] for dim in names}
-
-    def extents(self, tensor: str) -> list[tuple[int, int]]:
-        """The index range of each dimension of a tensor."""
-        sizes, taps = self.sizes, self.problem.model.d_conv
-        columns = {"W_in": 2 * sizes["E"], "W_x": sizes["R"] + 2 * sizes["N"]}
-        ranges = [(0, columns[tensor] if dim == "K" else sizes[dim]) for dim in TENSORS[tensor].split()]
-        if self.loads_state and tensor in ("h", "x_branch"):
-            ranges[0] = (-1 if tensor == "h" else 1 - taps, ranges[0][1])
-        return ranges
+        return 2 * sizes["E"] if name in ("in_proj", "W_in") else sizes["R"] + 2 * sizes["N"]
 
     def points(self, operator: str, at: Mapping[str, int]) -> tuple[list[Element], list[Element]]:
         """The elements read and written at one point of an operator's iteration space."""
@@ -139,38 +220,6 @@ class Block:
         assert operator == "residual"
         return [a("o", t, d), a("x", t, d)], [a("out", t, d)]
 
-    def touched(self, operator: str, ranges: Mapping[str, tuple[int, int]]) -> tuple[Touched, Touched]:
-        """Elements that a tile over the given ranges reads and writes, by tensor."""
-        reads: set[Element] = set()
-        writes: set[Element] = set()
-        for point in itertools.product(*(range(*ends) for ends in ranges.values())):
-            read, written = self.points(operator, dict(zip(ranges, point, strict=True)))
-            reads.update(read)
-            writes.update(written)
-        if operator == "scan":
-            # Only the state between tiles leaves the tile.
-            reads = {element for element in reads if element not in writes}
-            last = ranges["L"][1] - 1
-            writes = {(name, index) for name, index in writes if name != "h" or index[0] == last}
-        return _by_tensor(reads), _by_tensor(writes)
-
-    def element_bytes(self, tensor: str) -> int:
-        dtype = self.problem.dtype
-        return dtype.weights if tensor in WEIGHTS else dtype.state if tensor == "h" else dtype.activations
-
-    def kind(self, tensor: str, first: int, produced: bool) -> str:
-        """Kind of a piece whose first index is ``first``."""
-        length, taps = self.problem.seq_len, self.problem.model.d_conv
-        if tensor in WEIGHTS:
-            return "weight"
-        if tensor == "out" or (tensor == "y" and self.problem.scope == "state-update"):
-            return "output"
-        if (tensor == "h" and first == length - 1) or (tensor == "x_branch" and first >= length - (taps - 1)):
-            return "output"
-        if tensor in ("h", "x_branch") and first < 0:
-            return "state"
-        return "intermediate" if produced else "input"
-
 
 @dataclass(frozen=True)
 class Pieces:
@@ -187,9 +236,10 @@ class Pieces:
                 axes = ends.setdefault(tensor, [{*extent} for extent in block.extents(tensor)])
                 for axis, values in zip(axes, zip(*elements, strict=True), strict=True):
                     axis.update((min(values), max(values) + 1))
-        if "x_branch" in ends:  # The tail that the next prompt's convolution starts with.
-            low, high = block.extents("x_branch")[0]
-            ends["x_branch"][0].add(min(max(low, block.problem.seq_len - block.problem.model.d_conv + 1), high))
+        if block.convolved in ends:  # The tail that the next prompt's convolution starts with.
+            low, high = block.extents(block.convolved)[block.batched]
+            tail = min(max(low, block.problem.seq_len - block.problem.model.d_conv + 1), high)
+            ends[block.convolved][block.batched].add(tail)
         return Pieces(block, {tensor: [sorted(axis) for axis in axes] for tensor, axes in ends.items()})
 
     def where(self, tensor: str, element: tuple[int, ...]) -> tuple[int, ...]:
@@ -198,11 +248,11 @@ class Pieces:
 
     def name(self, tensor: str, piece: tuple[int, ...]) -> str:
         """Id of a piece: the numbers of tokens and channels, and of whatever else is cut."""
-        dims = TENSORS[tensor].split()
+        dims = self.block.tensors[tensor]
         shown = [
             str(i)
             for i, dim, cuts in zip(piece, dims, self.cuts[tensor], strict=True)
-            if dim in ("L", "E") or len(cuts) > 2
+            if dim in ("L", "C", "E", "H", "X") or len(cuts) > 2
         ]
         return ".".join([tensor, *shown])
 

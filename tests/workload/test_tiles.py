@@ -19,7 +19,8 @@ from ssmopt.problem import Dtype, Problem
 from ssmopt.tiling import ProjectionTiling, Tiling
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
-from .elements import OPERATORS, SUMMED, TENSORS, WEIGHTS, Block, Pieces
+from .elements import OPERATORS, SUMMED, TENSORS, Block, Pieces
+from .elements2 import block_of
 
 MOST_TILES = 700
 
@@ -79,25 +80,30 @@ def expected_ranges(operator: str, dims: dict[str, int], tiling: Tiling) -> set[
     return set(itertools.product(*cut))
 
 
+def check_ranges(problem: Problem, tiling: Tiling) -> None:
+    """The tiles of each operator have the ranges that the tiling asks for."""
+    block, tiles = Block(problem), ranges_of(build_tiles(problem, tiling))
+    for operator in block.operators(tiling.scan):
+        ranges = [tuple((dim, *ends) for dim, ends in sorted(r.items())) for name, r in tiles if name == operator]
+        expected = expected_ranges(operator, block.dims(operator), tiling)
+        assert sorted(ranges) == sorted(tuple(sorted(r)) for r in expected), operator
+
+
 def check_tiles(problem: Problem, tiling: Tiling) -> None:
     """Everything about the tile graph that follows from the elements."""
     instance = build_tiles(problem, tiling)
-    block = Block(problem)
+    block = block_of(problem)
     tiles = ranges_of(instance)
     touched = [block.touched(operator, ranges) for operator, ranges in tiles]
     pieces = Pieces.of(block, itertools.chain.from_iterable(touched))
 
     names = [operator for operator, _ in tiles]
-    for operator in block.operators(tiling.scan):
-        ranges = [tuple((dim, *ends) for dim, ends in sorted(r.items())) for name, r in tiles if name == operator]
-        expected = expected_ranges(operator, block.dims(operator), tiling)
-        assert sorted(ranges) == sorted(tuple(sorted(r)) for r in expected), operator
     assert set(names) == set(block.operators(tiling.scan))
     assert count_tiles(problem, tiling) == instance.n_tiles == len(set(instance.tile_ids.all))
     assert len(set(instance.tensor_ids.all)) == instance.n_tensors
 
     # Every tile lists the pieces that it overlaps, and touches all of each.
-    adding = {name for name in names if name in SUMMED and _is_cut(name, SUMMED[name], tiles, block)}
+    adding = {name for name in names if name in block.summed and _is_cut(name, block.summed[name], tiles, block)}
     produced: set[str] = set()
     found: dict[str, tuple[str, tuple[int, ...]]] = {}
     for tile, (reads, writes) in enumerate(touched):
@@ -127,7 +133,7 @@ def check_tiles(problem: Problem, tiling: Tiling) -> None:
         tensor, piece = found[name]
         elements = list(pieces.elements(tensor, piece))
         assert instance.tensor_bytes[position] == len(elements) * block.element_bytes(tensor)
-        kind = block.kind(tensor, elements[0][0], name in produced)
+        kind = block.kind(tensor, elements[0], name in produced)
         assert KINDS[instance.tensor_kind[position]] == kind, name
 
     # Readers come after writers exactly where an element goes from one to the other.
@@ -148,8 +154,8 @@ def check_tiles(problem: Problem, tiling: Tiling) -> None:
     assert (source < target).all()  # Tiles are numbered in a topological order.
 
     # All bytes of every tensor that is there as a whole.
-    whole = {"x": problem.scope == "block", "out": problem.scope == "block", "h": not tiling.scan}
-    for tensor in (*WEIGHTS, "x", "out", "h"):
+    whole = {"x": problem.scope == "block", "out": problem.scope == "block", "h": "scan" not in names}
+    for tensor in (*block.weights, "x", "out", "h"):
         n_bytes = sum(
             size
             for name, size in zip(instance.tensor_ids, instance.tensor_bytes.tolist(), strict=True)
@@ -168,6 +174,14 @@ def _is_cut(operator: str, dim: str, tiles: list[tuple[str, dict[str, tuple[int,
 @settings(max_examples=120, deadline=None)
 @given(tiled_problems())
 def test_tiles_touch_and_depend_as_their_elements_do(tiled: tuple[Problem, Tiling]) -> None:
+    assume(count_tiles(*tiled) <= MOST_TILES)
+    check_ranges(*tiled)
+    check_tiles(*tiled)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiled_problems(largest=5, longest=5, batches=(2, 3)))
+def test_sequences_share_the_weights_alone(tiled: tuple[Problem, Tiling]) -> None:
     assume(count_tiles(*tiled) <= MOST_TILES)
     check_tiles(*tiled)
 
@@ -197,7 +211,9 @@ SCANS = Tiling(tokens=4, state_tokens=3, scan=True, channel_splits=3, state_spli
     ids=str,
 )
 def test_shapes_at_the_edges(sizes: tuple[int, ...], tiling: Tiling, scope: str, initial_state: str) -> None:
-    check_tiles(problem_of(*sizes, scope=scope, initial_state=initial_state, dtype=Dtype(1, 2, 4)), tiling)
+    problem = problem_of(*sizes, scope=scope, initial_state=initial_state, dtype=Dtype(1, 2, 4))
+    check_ranges(problem, tiling)
+    check_tiles(problem, tiling)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,146 @@
+"""Where each tile belongs in a depth-first order of a block: its phase, its step within one, and its channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ssmopt.csr import IntArray
+from ssmopt.instance import Instance, TileMeta
+from ssmopt.model import Model
+from ssmopt.workload.graph import STATE_UPDATE
+
+Names = npt.NDArray[np.str_]
+
+WHOLE, FIRST, SECOND, THIRD, LATE = range(5)
+"""Phases; in the first and in the last one, pieces of channels do not matter."""
+
+_FRONT = ("in_proj", "conv1d", "silu_x", "silu_xBC", "x_proj")
+
+_PHASE: Mapping[str, Mapping[str, int]] = {
+    "mamba": {"rms_norm": WHOLE, **dict.fromkeys(_FRONT, FIRST)},
+    "mamba2": {"rms_norm": WHOLE, **dict.fromkeys(("norm_scale", "out_proj", "residual"), THIRD)},
+}
+"""Phases of a block; the second for everything else."""
+
+_STEP: Mapping[str, int] = {
+    "dt_proj": 0,
+    "softplus": 1,
+    **dict.fromkeys(STATE_UPDATE, 2),
+    "silu_z": 4,
+    "skip_D": 5,
+    "gate": 6,
+    "norm_square": 7,
+    "out_proj": 7,
+    "residual": 8,
+}
+_GATE = 3
+"""Step of the z half of ``in_proj``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Per tile: phase, step, and the channel by which it is filed: its first, or for sums over channels its last."""
+
+    phase: IntArray
+    step: IntArray
+    channel: IntArray
+    names: Names
+
+
+def places(instance: Instance, meta: TileMeta, *, gate_early: bool, out_late: bool) -> Places:
+    """Places of all tiles.
+
+    Mamba-1: ``x_proj`` sums over all channels, so that a token tile has two phases, before and after it. Mamba-2: B, C
+    and the step sizes come from ``in_proj`` and make up the first phase; the second goes from the x half to the sum of
+    squares, over all channels, that the third begins with.
+
+    Parameters
+    ----------
+    instance, meta
+        Tiles of a block, and the operators that they belong to.
+    gate_early
+        The z half of ``in_proj`` (in Mamba-2 the x half, too) belongs to the first phase: then the normalised input
+        need not stay for the second.
+    out_late
+        ``out_proj`` is a phase of its own, column by column: then its sums need not stay while channels are walked.
+    """
+    family = "mamba" if instance.problem is None else instance.problem.model.family
+    names = np.array(meta.operators)[meta.operator]
+    phase = np.array([_PHASE[family].get(name, SECOND) for name in meta.operators], dtype=np.int64)[meta.operator]
+    step = np.array([_STEP.get(name, 0) for name in meta.operators], dtype=np.int64)[meta.operator]
+    d_inner = inner_channels(instance, meta)
+    column = tile_range(meta, "K")[0]
+    projected = names == "in_proj"
+    if family == "mamba":
+        is_gate = projected & (column >= d_inner)
+        phase[is_gate] = FIRST if gate_early else SECOND
+    else:
+        is_gate = projected & (column < d_inner)
+        convolved = np.isin(names, ("conv1d", "silu_xBC"))
+        shared = (projected & (column >= 2 * d_inner)) | (convolved & (tile_range(meta, "X")[0] >= d_inner))
+        phase[shared | ((projected | convolved) & gate_early)] = FIRST
+    step[is_gate] = _GATE
+    step[phase == FIRST] = 0
+    late = ("out_proj", "residual") if family == "mamba" else ("norm_scale", "out_proj", "residual")
+    phase[np.isin(names, late) & out_late] = LATE
+    return Places(phase, step, _channel(instance, meta, names, d_inner), names)
+
+
+def inner_channels(instance: Instance, meta: TileMeta) -> int:
+    """``d_inner``, from the tiles themselves if need be."""
+    if instance.problem is not None:
+        return instance.problem.model.d_inner
+    return max(1, int(tile_range(meta, "E")[1].max(initial=1)))
+
+
+def tile_range(meta: TileMeta, dim: str) -> tuple[IntArray, IntArray]:
+    """Beginning and end of each tile along a dimension."""
+    if dim not in meta.dims:
+        zero = np.zeros(len(meta.operator), dtype=np.int64)
+        return zero, zero
+    column = meta.dims.index(dim)
+    return meta.low[:, column].astype(np.int64), meta.high[:, column].astype(np.int64)
+
+
+def state_step(instance: Instance, token: IntArray) -> IntArray:
+    """Which step of the state update a token belongs to: its own, or that of its chunk."""
+    return token // max(1, chunk_tokens(instance))
+
+
+def chunk_tokens(instance: Instance) -> int:
+    """Tokens per chunk if the state is updated chunk by chunk, otherwise 0."""
+    problem = instance.problem
+    return problem.model.chunk_size if problem is not None and problem.form == "chunked" else 0
+
+
+def first_channels(instance: Instance, meta: TileMeta) -> IntArray:
+    """First channel of each tile, also of tiles of heads or groups; 0 for others."""
+    channel = tile_range(meta, "E")[0]
+    if instance.problem is not None and instance.problem.model.family == "mamba2":
+        channel = np.maximum(channel, _head_channel(instance.problem.model, meta))
+    return np.maximum(channel, 0)
+
+
+def _channel(instance: Instance, meta: TileMeta, names: Names, d_inner: int) -> IntArray:
+    channel = first_channels(instance, meta)
+    sums = np.isin(names, ("x_proj", "out_proj"))
+    channel[sums] = tile_range(meta, "E")[1][sums] - 1
+    column = tile_range(meta, "K")[0]
+    projected = names == "in_proj"
+    channel[projected] = np.where(column < 2 * d_inner, column % d_inner, 0)[projected]
+    channel[names == "residual"] = d_inner - 1
+    return channel
+
+
+def _head_channel(model: Model, meta: TileMeta) -> IntArray:
+    """First channel of tiles of heads, of groups, or of convolved channels; negative for others."""
+    of_heads = tile_range(meta, "H")[0] * model.head_dim
+    of_groups = tile_range(meta, "G")[0] * (model.d_inner // model.n_groups)
+    convolved = tile_range(meta, "X")[0]
+    of_conv = np.where(convolved < model.d_inner, convolved, 0)
+    channel: IntArray = np.maximum(np.maximum(of_heads, of_groups), of_conv)
+    return channel
