@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from ssmopt.experiments.compare import compare
+from ssmopt.export.units import percent
 from ssmopt.files.atomic import write_text_atomically
 from ssmopt.library import load_problem
 
@@ -36,7 +37,7 @@ def table(time_limit: float) -> str:
         rows = {row.result.solver: row for row in comparison.rows}
         best = rows["cpsat"]
         cells = [f"{rows[s].result.makespan:,}" if s in rows else "-" for s in solvers]
-        gap = f"{best.result.gap:.2%}" + (" (optimal)" if best.result.gap == 0 else "")
+        gap = percent(best.result.gap) + (" (optimal)" if best.result.gap == 0 else "")
         cells += [f"{comparison.lower_bound:,}", gap, f"{best.speedup:.1f}x"]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -144,6 +144,8 @@ def _better_baseline(search: Search, problem: Problem, known: Sequence[Result]) 
     for heuristic in HEURISTICS.values():
         if heuristic.prescribe is None or heuristic.name in done or search.optimal or search.stop():
             continue
+        if not heuristic.applies_to(problem):
+            continue
         tiling, _ = heuristic.prescribe(problem, search.instance.tiling or Tiling())
         instance = build_tiles(problem, tiling)
         if instance.minimum_capacity()[0] > int(instance.memory_capacity.max()):
@@ -181,11 +183,14 @@ def _prepare(
 ) -> tuple[Instance, str]:
     """The tile instance that the solver works on, and a note about its tiling."""
     heuristic = HEURISTICS.get(solver)
+    if heuristic is not None and not heuristic.applies_to(target):
+        asked = target if isinstance(target, Problem) else target.problem
+        if asked is not None and asked.form not in heuristic.forms:
+            raise InputError(f"solver {solver!r} is not defined for the {asked.form} form")
+        raise InputError(f"solver {solver!r} needs to know the operators of the tiles; {target.name!r} has none")
     if isinstance(target, Instance):
         if tiling is not None:
             raise InputError("a tiling can only be given for a problem, not for a tile instance")
-        if heuristic is not None and not heuristic.applies_to(target):
-            raise InputError(f"solver {solver!r} needs to know the operators of the tiles; {target.name!r} has none")
         if heuristic is None or heuristic.prescribe is None or target.problem is None:
             target.check_capacity()
             return target, ""

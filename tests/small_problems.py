@@ -75,7 +75,7 @@ def machines(draw: st.DrawFn) -> Hardware:
             runs[name].append(kernel)
     groups = [group(name, tuple(kernels)) for name, kernels in runs.items() if kernels]
     channels = tuple(
-        Channel(name, draw(st.sampled_from((1, 4, 10**6, 10**6))), ("dram", "sram"), draw(st.sampled_from((1, 1, 2))))
+        Channel(name, draw(st.sampled_from((1, 4, 10**6, 10**6))), ("dram", "sram"), draw(st.sampled_from((1, 2, 100))))
         for name in ("dma", "dmb")[: draw(st.sampled_from((1, 1, 1, 2)))]
     )
     return hardware(*groups, channels=channels)

@@ -24,6 +24,7 @@ from ssmopt.instance import Instance
 from ssmopt.result import Progress, Result
 from ssmopt.schedule import Schedule
 from ssmopt.solvers import HEURISTICS, SOLVERS
+from ssmopt.stopping import Stop
 from ssmopt.tiling import Tiling
 from ssmopt.validate import InvalidScheduleError, validate
 
@@ -251,6 +252,47 @@ def test_an_invalid_schedule_is_never_returned(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(SOLVE_MODULE, "decode", forget)
     with pytest.raises(InvalidScheduleError):
         ssmopt.solve(instance, time_limit=5)
+
+
+def resumed(target: ssmopt.Problem | Instance, known: Result, *, tiling: Tiling | None, any_tiling: bool) -> Result:
+    """The exact solver without any time of its own, given a result."""
+    with Stop(0) as stop:
+        return SOLVE_MODULE.run_solver(
+            target,
+            stop,
+            tiling=tiling,
+            any_tiling=any_tiling,
+            solver="cpsat",
+            workers=1,
+            seed=0,
+            on_progress=None,
+            known=[known],
+        )
+
+
+def test_the_exact_solver_starts_from_what_is_known() -> None:
+    instance = random_instance(3)
+    known = ssmopt.solve(instance, time_limit=60, workers=2)
+    first = ssmopt.solve(instance, solver="heft", time_limit=60)
+    assert known.makespan != first.makespan
+    result = resumed(instance, known, tiling=None, any_tiling=False)
+    check_result(result)
+    assert result.makespan == known.makespan
+    assert result.solver == "cpsat"
+
+
+def test_it_changes_to_a_better_tiling_only_if_it_may() -> None:
+    good, bad = Tiling(tokens=4), Tiling(tokens=1, channel_splits=8)
+    known = ssmopt.solve(tiny(), tiling=good, solver="fuse-block", time_limit=60)
+    free = resumed(tiny(), known, tiling=bad, any_tiling=True)
+    bound = resumed(tiny(), known, tiling=bad, any_tiling=False)
+    for result in (free, bound):
+        check_result(result)
+    assert (free.makespan, free.instance.tiling) == (known.makespan, good)
+    assert free.note == "on the tiling of fuse-block"
+    assert bound.instance.tiling == bad
+    same = resumed(tiny(), known, tiling=good, any_tiling=False)
+    assert same.makespan == known.makespan
 
 
 def test_too_many_tiles_for_the_exact_model_are_left_to_heuristics(monkeypatch: pytest.MonkeyPatch) -> None:

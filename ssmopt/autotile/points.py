@@ -218,6 +218,10 @@ def _axis_values(problem: Problem, point: Point, axis: str) -> list[int] | list[
         # Powers of two, and equal shares of the prompt, which leave no ragged tile at its end.
         shares = {-(-problem.seq_len // pieces) for pieces in range(1, 9)}
         choices = sorted({t for t in {1 << e for e in range(11)} | shares if t <= min(problem.seq_len, 1024)})
+        if problem.form == "chunked":
+            # Anything else cuts chunks into ragged rows.
+            chunk = problem.model.chunk_size
+            choices = [t for t in choices if t % chunk == 0 or chunk % t == 0 or t == problem.seq_len]
     elif axis == "state_tokens":
         if problem.form == "chunked":
             return []

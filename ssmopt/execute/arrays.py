@@ -126,7 +126,7 @@ def make_arrays(
     return {
         name: _checked(name, given[name], size, dtype)
         if name in given
-        else _random(name, size, seed, is_weight=name in weights).astype(dtype)
+        else _random(name, size, seed, is_weight=name in weights).astype(dtype, copy=False)
         for name, size in shapes.items()
     }
 
@@ -155,9 +155,10 @@ def _random(name: str, size: tuple[int, ...], seed: int, *, is_weight: bool) -> 
         if name == "b_dt":
             values = values + np.log(-np.expm1(-values))
     elif name.startswith("W_"):
-        values = values / np.sqrt(size[0])
+        values /= np.sqrt(size[0])
     elif name.startswith("w_"):
-        values = values / np.sqrt(size[-1])
+        values /= np.sqrt(size[-1])
     elif is_weight:
-        values = 0.1 * values + (0 if name.startswith("b_") else 1)
+        values *= 0.1
+        values += 0 if name.startswith("b_") else 1
     return values

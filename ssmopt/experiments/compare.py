@@ -1,14 +1,17 @@
-"""Every solver on one problem, each on the tiling that its definition asks for."""
+"""Every solver on one problem, each on the tiling that its definition asks for.
+
+A problem whose state can be updated in two forms is compared with its other form, too.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.instance import Instance
-from ssmopt.problem import Problem
+from ssmopt.problem import FORMS, Problem
 from ssmopt.result import Bound, ProgressListener, Result
 from ssmopt.solve import check_arguments, run_solver, tiling_for
 from ssmopt.solvers import HEURISTICS
@@ -19,13 +22,26 @@ from ssmopt.validate import InvalidScheduleError
 BASELINE = "layer-by-layer"
 """The solver that speed-ups are relative to."""
 
+OTHER_FORM = ("fuse-block", "cpsat")
+"""What the other form of a problem is solved with, unless solvers are asked for."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """One solver's result, and how many times shorter its makespan is than the baseline's."""
+    """One solver's result, and how many times shorter its makespan is than the baseline's.
+
+    ``other_form`` names the form of the state update where it is not that of the problem; the result's bound and gap
+    are then those of that form.
+    """
 
     result: Result
     speedup: float | None
+    other_form: str = ""
+
+    @property
+    def label(self) -> str:
+        """The solver, and the form where it is another one."""
+        return f"{self.result.solver} ({self.other_form})" if self.other_form else self.result.solver
 
     def as_dict(self) -> dict[str, object]:
         """The result's fields and ``speedup``."""
@@ -34,14 +50,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of several solvers on one problem, against one lower bound.
+    """Results of several solvers on one problem, against one lower bound (for each form of it).
 
     Attributes
     ----------
     instance
         Name of what was solved.
     bound
-        Bound under any tiling, or of the tile instance if there is nothing else.
+        Bound under any tiling, or of the tile instance if there is nothing else; for the form that was asked for.
     rows
         Slowest schedule first.
     failures
@@ -77,7 +93,7 @@ class Comparison:
         lines = [f"{self.instance}: lower bound {self.lower_bound:,} cycles ({self.bound_reason})"]
         for row in self.rows:
             speedup = "" if row.speedup is None else f"{row.speedup:6.2f}x"
-            lines.append(f"  {row.result.solver:22} {row.result.makespan or 0:>14,} {speedup:>8} {row.result.gap:8.2%}")
+            lines.append(f"  {row.label:22} {row.result.makespan or 0:>14,} {speedup:>8} {row.result.gap:8.2%}")
         return "\n".join(lines)
 
 
@@ -91,14 +107,14 @@ def compare(
     seed: int = 0,
     on_progress: ProgressListener | None = None,
 ) -> Comparison:
-    """Run several solvers on one problem.
+    """Run several solvers on one problem, and on its other form if it has one.
 
     Parameters
     ----------
     target, tiling, workers, seed, on_progress
-        As for `ssmopt.solve`.
+        As for `ssmopt.solve`; the tiling is that of the target's own form.
     solvers
-        Names; None takes every heuristic that applies, and ``cpsat``.
+        Names; None takes every heuristic that applies, and ``cpsat`` (for the other form: ``OTHER_FORM``).
     time_limit
         Wall seconds for all of them together; the heuristics go first, the rest is CP-SAT's.
 
@@ -109,38 +125,81 @@ def compare(
     """
     names = list(solvers) if solvers is not None else _applicable(target)
     check_arguments(names, time_limit, workers)
-    any_tiling = tiling is None and isinstance(target, Problem)
-    results: list[Result] = []
-    failures: list[tuple[str, str]] = []
+    entries = [_Entry(target, tiling, tuple(names))]
+    if isinstance(target, Problem):
+        others = names if solvers is not None else OTHER_FORM
+        entries += [_Entry(other, None, _suited(others, other)) for other in _other_forms(target)]
     with Stop(time_limit) as stop:
-        if tiling is None and isinstance(target, Problem):
-            tiling = tiling_for(target, stop, on_progress)
-        for name in sorted(names, key=lambda name: name not in HEURISTICS):
-            if stop.signal and results:
+        for left, entry in zip(range(len(entries), 0, -1), entries, strict=True):
+            if entry.tiling is None and isinstance(entry.target, Problem):
+                with Stop(stop.remaining / left) as share:
+                    share.signal = stop.signal
+                    entry.tiling = tiling_for(entry.target, share, on_progress)
+                stop.signal = share.signal
+        jobs = [(name not in HEURISTICS, entry, name) for entry in entries for name in entry.solvers]
+        jobs.sort(key=lambda job: job[0])
+        for done, (exact, entry, name) in enumerate(jobs):
+            if stop.signal and entries[0].results:
                 break
-            exact = name not in HEURISTICS
-            with Stop(stop.remaining) as share:
+            # Heuristics end by themselves; the exact solvers share what is then left.
+            limit = stop.remaining / (len(jobs) - done) if exact else stop.remaining
+            with Stop(limit) as share:
                 share.signal = stop.signal  # Even then the first solver gives its first schedule.
                 try:
-                    results.append(
-                        run_solver(
-                            target,
-                            share,
-                            tiling=_best_tiling(results, tiling) if exact and any_tiling else tiling,
-                            any_tiling=any_tiling,
-                            solver=name,
-                            workers=workers,
-                            seed=seed,
-                            on_progress=on_progress,
-                            known=results,
-                        )
-                    )
+                    entry.run(name, share, workers=workers, seed=seed, on_progress=on_progress)
                 except (CapacityError, InvalidScheduleError) as error:
-                    failures.append((name, str(error)))
+                    entry.failures.append((name, str(error)))
             stop.signal = share.signal
-    if not results:
-        raise InputError("; ".join(reason for _, reason in failures) or "no solver applies")
-    return _comparison(target.name, results, failures)
+    if not entries[0].results:
+        raise InputError("; ".join(reason for _, reason in entries[0].failures) or "no solver applies")
+    return _comparison(entries)
+
+
+@dataclass
+class _Entry:
+    """One form of a problem (or a tile instance), and what has been found for it."""
+
+    target: Problem | Instance
+    tiling: Tiling | None
+    solvers: tuple[str, ...]
+    results: list[Result] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.any_tiling = self.tiling is None and isinstance(self.target, Problem)
+
+    def run(
+        self, name: str, stop: Stop, *, workers: int | None, seed: int, on_progress: ProgressListener | None
+    ) -> None:
+        """Run one more solver."""
+        free = name not in HEURISTICS and self.any_tiling
+        result = run_solver(
+            self.target,
+            stop,
+            tiling=_best_tiling(self.results, self.tiling) if free else self.tiling,
+            any_tiling=self.any_tiling,
+            solver=name,
+            workers=workers,
+            seed=seed,
+            on_progress=on_progress,
+            known=self.results,
+        )
+        self.results.append(result)
+
+
+def _other_forms(problem: Problem) -> list[Problem]:
+    """The problem with its state updated in the other form; none if its model has only one."""
+    if problem.model.family != "mamba2":
+        return []
+    return [
+        dataclasses.replace(problem, name=f"{problem.name.removesuffix('-' + problem.form)}-{form}", form=form)
+        for form in FORMS
+        if form != problem.form
+    ]
+
+
+def _suited(names: Sequence[str], problem: Problem) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in HEURISTICS or HEURISTICS[name].applies_to(problem))
 
 
 def _best_tiling(results: Sequence[Result], otherwise: Tiling | None) -> Tiling | None:
@@ -150,20 +209,30 @@ def _best_tiling(results: Sequence[Result], otherwise: Tiling | None) -> Tiling 
 
 
 def _applicable(target: Problem | Instance) -> list[str]:
-    heuristics = [name for name, h in HEURISTICS.items() if isinstance(target, Problem) or h.applies_to(target)]
-    return [*heuristics, "cpsat"]
+    return [*(name for name, heuristic in HEURISTICS.items() if heuristic.applies_to(target)), "cpsat"]
 
 
-def _comparison(name: str, results: list[Result], failures: list[tuple[str, str]]) -> Comparison:
-    """Sort by makespan, slowest first, and relate to the baseline; the best bound counts for all."""
-    baseline = next((r.makespan for r in results if r.solver == BASELINE), None)
-    bound = max((r.bound for r in results), key=lambda b: b.cycles)
+def _comparison(entries: list[_Entry]) -> Comparison:
+    """Sort by makespan, slowest first, and relate to the baseline; the best bound of a form counts for all its rows."""
+    own = entries[0]
+    baseline = next((r.makespan for r in own.results if r.solver == BASELINE), None)
     rows = []
-    for result in sorted(results, key=lambda r: -(r.makespan or 0)):
-        speedup = baseline / result.makespan if baseline and result.makespan else None
-        rows.append(Row(_with_bound(result, bound), speedup))
-    return Comparison(name, bound, tuple(rows), tuple(failures))
+    for entry in entries:
+        bound = max((r.bound for r in entry.results), key=lambda b: b.cycles, default=Bound(0, ""))
+        form = "" if entry is own or not isinstance(entry.target, Problem) else entry.target.form
+        for result in entry.results:
+            speedup = baseline / result.makespan if baseline and result.makespan else None
+            rows.append(Row(_with_bound(result, bound, form), speedup, form))
+    failures = [
+        (name if entry is own or not isinstance(entry.target, Problem) else f"{name} ({entry.target.form})", reason)
+        for entry in entries
+        for name, reason in entry.failures
+    ]
+    rows.sort(key=lambda row: -(row.result.makespan or 0))
+    bound = max((result.bound for result in own.results), key=lambda b: b.cycles)
+    return Comparison(own.target.name, bound, tuple(rows), tuple(failures))
 
 
-def _with_bound(result: Result, bound: Bound) -> Result:
-    return dataclasses.replace(result, bound=bound)
+def _with_bound(result: Result, bound: Bound, form: str) -> Result:
+    note = f"{form} form, whose lower bound is {bound.cycles:,} cycles" if form else ""
+    return dataclasses.replace(result, bound=bound, note="; ".join(part for part in (note, result.note) if part))

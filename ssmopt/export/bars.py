@@ -26,7 +26,7 @@ def plot_comparison(comparison: Comparison) -> Figure:
     comparison
         The comparison; rows without a schedule are left out.
     """
-    rows = [(row.result.makespan, row.result) for row in comparison.rows if row.result.makespan is not None]
+    rows = [(row.result.makespan, row) for row in comparison.rows if row.result.makespan is not None]
     rows.sort(key=lambda pair: -pair[0])
     best = rows[-1][0] if rows else 0
     figure = Figure(figsize=(9, 1.5 + 0.34 * max(len(rows), 2)), layout="constrained")
@@ -34,11 +34,11 @@ def plot_comparison(comparison: Comparison) -> Figure:
     makespans = [makespan for makespan, _ in rows]
     colours = [_BEST if makespan == best else _OTHER for makespan in makespans]
     axes.barh(range(len(rows)), makespans, color=colours, height=0.7)
-    for position, (makespan, result) in enumerate(rows):
-        text = f" {whole(makespan)}  (+{percent(result.gap)})"
+    for position, (makespan, row) in enumerate(rows):
+        text = f" {whole(makespan)}  (+{percent(row.result.gap)})"
         axes.text(makespan, position, text, va="center", fontsize=8, color="#333333")
     axes.axvline(comparison.lower_bound, color=BOUND_COLOUR, linewidth=1.2, label="lower bound")
-    axes.set_yticks(range(len(rows)), [result.solver for _, result in rows])
+    axes.set_yticks(range(len(rows)), [row.label for _, row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, max([comparison.lower_bound, *makespans, 1]) * 1.22)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -47,6 +47,8 @@ def plot_comparison(comparison: Comparison) -> Figure:
     axes.set_xlabel("makespan (cycles)")
     figure.suptitle(comparison.instance, fontsize=12, fontweight="bold", x=0.01, ha="left")
     bound = f"lower bound {comparison.lower_bound:,} cycles ({comparison.bound_reason}); in brackets the gap to it"
+    if any(row.other_form for _, row in rows):
+        bound = bound.replace("the gap to it", "the gap to it or to the other form's own bound")
     axes.set_title(bound, loc="left", fontsize=9, color=BOUND_COLOUR)
     return figure
 

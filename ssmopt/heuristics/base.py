@@ -13,7 +13,7 @@ from ssmopt.csr import Csr, IntArray
 from ssmopt.decode import Policy
 from ssmopt.errors import InputError
 from ssmopt.instance import Instance, TileMeta
-from ssmopt.problem import Problem
+from ssmopt.problem import FORMS, Problem
 from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
 from ssmopt.workload.cuts import projection_tiling
 from ssmopt.workload.tiles import build_tiles
@@ -37,6 +37,8 @@ class Heuristic:
         cut; None when it takes any tiling.
     needs_meta
         Whether it has to know the operator of each tile.
+    forms
+        The forms of the state update that it is defined for.
     """
 
     name: str
@@ -45,10 +47,14 @@ class Heuristic:
     plans: Callable[[Instance], list[Plan]]
     prescribe: Callable[[Problem, Tiling], tuple[Tiling, str]] | None = None
     needs_meta: bool = True
+    forms: tuple[str, ...] = FORMS
 
-    def applies_to(self, instance: Instance) -> bool:
-        """Whether the instance says enough about its tiles."""
-        return not self.needs_meta or (instance.meta is not None and instance.problem is not None)
+    def applies_to(self, target: Problem | Instance) -> bool:
+        """Whether it is defined for the problem, and an instance says enough about its tiles."""
+        problem = target.problem if isinstance(target, Instance) else target
+        if problem is not None and problem.form not in self.forms:
+            return False
+        return not self.needs_meta or isinstance(target, Problem) or (target.meta is not None and problem is not None)
 
 
 def tile_meta(instance: Instance) -> TileMeta:

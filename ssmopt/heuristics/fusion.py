@@ -18,6 +18,7 @@ from ssmopt.heuristics.base import (
 )
 from ssmopt.heuristics.places import first_channels, state_step, tile_range
 from ssmopt.instance import Instance
+from ssmopt.problem import FORMS
 from ssmopt.workload.graph import STATE_UPDATE
 
 _A = ("mul_dA", "exp_dA")
@@ -84,6 +85,8 @@ def _scheme(name: str, summary: str) -> Heuristic:
         source="the published study of fusion schemes for the state update",
         plans=_plans(SCHEMES[name]),
         prescribe=one_token_tiling,
+        # The groups are made of the operators that work token by token.
+        forms=FORMS if name == "fuse-all" else ("recurrent",),
     )
 
 

@@ -41,14 +41,9 @@ def part_cuts(parts: Parts, pieces: int) -> IntArray:
         grain = parts.grain if each <= size // parts.grain else 1
         ends.append(ends[-1][-1] + equal_cuts(size // grain, each)[1:] * grain)
     cuts = np.concatenate(ends)
-    width = int(np.diff(cuts).max())
-    packed = [int(cuts[-1])]
-    for size in parts.rest:
-        if len(packed) > 1 and packed[-1] + size - packed[-2] <= width:
-            packed[-1] += size
-        else:
-            packed.append(packed[-1] + size)
-    return np.concatenate([cuts, np.array(packed[1:], dtype=np.int64)])
+    step = max(1, int(np.diff(cuts).max()) // parts.unit) * parts.unit
+    end = int(cuts[-1]) + parts.rest
+    return np.concatenate([cuts[:-1], np.arange(cuts[-1], end, step), [end]]).astype(np.int64)
 
 
 def equal_cuts(size: int, pieces: int) -> IntArray:

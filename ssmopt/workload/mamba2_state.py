@@ -17,13 +17,13 @@ class Shape:
         self.chunk = model.chunk_size
         self.convolved = self.inner + 2 * self.groups * self.state
         self.columns = self.inner + self.convolved + self.heads
-        # Channels are cut where heads begin; B and C only where groups do, so that every piece is a box of [G, N].
-        channels = Parts((self.inner,), grain=model.head_dim)
-        groups = (self.state,) * (2 * self.groups)
+        # Channels are cut where heads begin. Where B and C are taken apart they are cut where groups begin, so that all
+        # of their pieces are boxes of [G, N].
+        both = 2 * self.groups * self.state
         self.parts = {
-            "E": channels,
-            "X": Parts((self.inner,), groups, model.head_dim),
-            "K": Parts((self.inner, self.inner), (*groups, self.heads), model.head_dim),
+            "E": Parts((self.inner,), grain=model.head_dim),
+            "X": Parts((self.inner,), both, model.head_dim, self.state),
+            "K": Parts((self.inner, self.inner), both + self.heads, model.head_dim),
         }
         self.head = Index("E", divisor=model.head_dim)
         self.group = Index("E", divisor=self.inner // self.groups)
@@ -77,9 +77,9 @@ def recurrent(shape: Shape, scan: bool) -> tuple[Operator, ...]:
     multiply = Step("multiply", ("E", "N"), serial=("L",))
     add = Step("add", ("E", "N"), serial=("L",))
     contract = Step("mac", ("E", "N"), serial=("L",))
-    pace = "state_tokens"
+    # One number per head and token, or per channel and token: too little for tiles of their own for every few tokens.
     parallel = (
-        shape.mul_dA(pace),
+        shape.mul_dA("tokens"),
         shape.operator(
             "exp_dA",
             "elementwise",
@@ -87,9 +87,8 @@ def recurrent(shape: Shape, scan: bool) -> tuple[Operator, ...]:
             (access("dA", "L", "H"),),
             (access("Abar", "L", "H"),),
             Step("exp", ("L", "H")),
-            pace=pace,
         ),
-        shape.mul_dtx(pace),
+        shape.mul_dtx("tokens"),
         shape.operator(
             "mul_dBx",
             "elementwise",
@@ -97,7 +96,7 @@ def recurrent(shape: Shape, scan: bool) -> tuple[Operator, ...]:
             (access("dtx", "L", "E"), shape.of_group("B")),
             (new,),
             Step("multiply", everything),
-            pace=pace,
+            pace="state_tokens",
         ),
     )
     if scan:
@@ -105,7 +104,16 @@ def recurrent(shape: Shape, scan: bool) -> tuple[Operator, ...]:
         return (
             *parallel,
             shape.operator(
-                "scan", "reduction", "L E N", reads, writes, multiply, add, contract, reduces=("N",), pace=pace
+                "scan",
+                "reduction",
+                "L E N",
+                reads,
+                writes,
+                multiply,
+                add,
+                contract,
+                reduces=("N",),
+                pace="state_tokens",
             ),
         )
 

@@ -165,15 +165,17 @@ class Parts:
     main
         Sizes of the first parts; a tiling cuts each of them into equally many pieces.
     rest
-        Sizes of the parts after them, which are not cut: a piece holds as many in a row as fit the width of the widest
-        main piece, but at least one.
+        Size of what follows: its pieces are as wide as the widest main piece, or the next smaller multiple of ``unit``.
     grain
         Cuts of the main parts are at multiples of this as long as there are enough of them.
+    unit
+        Cuts of the rest are always at multiples of this.
     """
 
     main: tuple[int, ...]
-    rest: tuple[int, ...] = ()
+    rest: int = 0
     grain: int = 1
+    unit: int = 1
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Points:
 
     def is_output(self, element: Element) -> bool:
         tensor, index = element
-        return self.block.kind(tensor, index[0], produced=True) == "output"
+        return self.block.kind(tensor, index, produced=True) == "output"
 
     def loaded_bytes(self, points: set[Point]) -> int:
         """Bytes that have to be loaded for a set of points."""

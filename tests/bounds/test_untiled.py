@@ -24,11 +24,11 @@ from ssmopt.heuristics.base import topological
 from ssmopt.heuristics.heft import upward_rank
 from ssmopt.instance import Instance
 from ssmopt.model import Model
-from ssmopt.problem import Problem
-from ssmopt.tiling import Tiling
+from ssmopt.problem import Dtype, Problem
+from ssmopt.tiling import ProjectionTiling, Tiling
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
-FAST = (Channel("dma", 10**9, ("dram", "sram")),)
+FAST = (Channel("dma", 10**9, ("dram", "sram"), lanes=200),)
 SHAPES = (HealthCheck.filter_too_much, HealthCheck.too_slow)
 
 
@@ -101,6 +101,23 @@ def test_a_slow_core_for_the_sequential_operators_alone_still_counts() -> None:
     """64 elements and 6 tokens: 4 elementwise passes on the slow core under a scan, 6 without."""
     problem = Problem("p", Model("m", "mamba", 1, 2, 8, 8, 2, 1), unlike(("elementwise",)), 6, scope="state-update")
     assert 4 * 6 * 64 <= best(lower_bounds(problem)).cycles <= 4 * 6 * 64 + 6 * 4
+
+
+def test_the_last_load_may_be_followed_by_little() -> None:
+    """One heavy column of W_out after another: by then everything before out_proj is long done."""
+    slow = dict.fromkeys(ONE_EACH, 4)
+    machine = hardware(core_group("pe", 1, 1, op_cycles=slow), channels=(Channel("dma", 1, ("dram", "sram")),))
+    problem = Problem("p", Model("m", "mamba", 1, 20, 1, 1, 1, 1), machine, 1, dtype=Dtype(16, 1, 1))
+    check_against(problem, Tiling(projections={"out_proj": ProjectionTiling(columns=20)}))
+
+
+def test_many_cores_share_what_a_tile_needs() -> None:
+    """Eight channels on 64 cores: all columns of a projection at once, where one core would take them in a row."""
+    machine = hardware(core_group("pe", 1, 1, 64), channels=FAST)
+    problem = Problem("p", Model("m", "mamba", 1, 1, 8, 1, 1, 8), machine, 1)
+    columns = {"in_proj": 16, "x_proj": 10, "dt_proj": 8}
+    projections = {name: ProjectionTiling(columns=count) for name, count in columns.items()}
+    check_against(problem, Tiling(channel_splits=8, projections=projections))
 
 
 @settings(max_examples=60, deadline=None)

@@ -31,7 +31,7 @@ from .comparing import FAMILIES, any_order, differences, differing, instances, w
 def test_any_order_policy_and_tiling(family: str) -> None:
     spills = 0
 
-    @settings(max_examples=120, deadline=None, derandomize=True)
+    @settings(max_examples=60, deadline=None, derandomize=True)
     @given(instances(family), st.randoms(use_true_random=False))
     def check(instance: Instance, rng: random.Random) -> None:
         nonlocal spills
@@ -41,7 +41,7 @@ def test_any_order_policy_and_tiling(family: str) -> None:
         spills += bool(instance.produced[loads].any())
 
     check()
-    assert spills > 20
+    assert spills > 10
 
 
 @pytest.mark.parametrize("family", FAMILIES)

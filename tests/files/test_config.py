@@ -139,7 +139,7 @@ def test_paths_are_relative_to_the_instance_and_mappings_are_inline(
         ("d_model: 100", "d_model: many", "3: d_model: expected a whole number, not 'many'"),
         ("d_model: 100", "d_model: 0", "3: d_model: expected a positive whole number, not 0"),
         ("d_model: 100", "d_model: 1" + 30 * "0", "3: d_model: expected a number of at most 2147483647"),
-        ("family: mamba", "family: mambo", "1: family: unknown value 'mambo'; did you mean 'mamba'?"),
+        ("family: mamba", "family: mambo", "1: family: unknown value 'mambo'; did you mean 'mamba' or 'mamba2'?"),
         ("expand: 2\n", "", "1: d_inner: this key is missing; give d_inner, or expand"),
         ("expand: 2", "expand: 2\nd_inner: 100", "5: d_inner: expected expand * d_model = 200"),
         ("expand: 2", "expand: -2", "4: expand: expected a positive whole number, not -2"),
@@ -203,7 +203,7 @@ def test_dram_is_no_memory(tmp_path: Path) -> None:
     [
         ("tilling: auto", "4: tilling: unknown key; did you mean 'tiling'?"),
         ("seq_len: 9", "4: seq_len: this key is given twice, first on line 3"),
-        ("batch: 2", "4: batch: only 1 is supported, not 2"),
+        ("layers: 2", "4: layers: only 1 is supported, not 2"),
         ("layers: 0", "4: layers: expected a positive whole number, not 0"),
         ("scope: blok", "4: scope: unknown value 'blok'; did you mean 'block'?"),
         ("initial_state: none", "4: initial_state: unknown value 'none'; known: load, zero"),

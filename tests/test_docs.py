@@ -1,0 +1,51 @@
+"""What docs/files.md shows can be read as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+
+import ssmopt
+from ssmopt import library
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
+YAML, JSON = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in ("yaml", "json"))
+
+
+def test_the_yaml_files(tmp_path: Path) -> None:
+    model, hardware, instance, tiling = YAML
+    for name, text in (("model", model), ("hardware", hardware), ("instance", instance)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    assert library.load_model(tmp_path / "model.yaml") == library.load_model("mamba-130m")
+    assert len(library.load_hardware(tmp_path / "hardware.yaml").cores) == 2
+    problem, none = library.load_problem(tmp_path / "instance.yaml")
+    assert none is None
+    assert problem.hardware.memories[0].capacity == 6 << 20
+
+    tiled = re.sub(r"^tiling: auto.*$", tiling, instance, flags=re.MULTILINE)
+    (tmp_path / "tiled.yaml").write_text(tiled)
+    _, cuts = library.load_problem(tmp_path / "tiled.yaml")
+    assert cuts is not None
+    assert (cuts.scan, cuts.channel_splits, cuts.projections["in_proj"].columns) == (True, 4, 32)
+
+
+def test_the_tile_instance_and_its_optimum(tmp_path: Path) -> None:
+    tiles, schedule = JSON
+    (tmp_path / "tiles.json").write_text(tiles)
+    result = ssmopt.solve(ssmopt.load_instance(tmp_path / "tiles.json"))
+    (stated,) = re.findall(r"the optimum is (\d+) cycles", PAGE)
+    assert result.status == "OPTIMAL"
+    assert result.makespan == int(stated)
+
+    document = json.loads(schedule)
+    assert result.schedule is not None
+    assert document["makespan"] == result.makespan
+    schema = json.loads((ROOT / "ssmopt" / "schemas" / "schedule.schema.json").read_text())
+    document["instance"]["sha256"] = "0" * 64
+    for rows in ("tiles", "transfers", "residencies"):
+        document[rows] = [row for row in document[rows] if row != "..."]
+    jsonschema.validate(document, schema)
