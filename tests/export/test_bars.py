@@ -19,7 +19,7 @@ def comparison(*makespans: int | None, bound: int = 100) -> Any:
         SimpleNamespace(solver=f"solver-{i}", makespan=m, gap=None if m is None else relative_gap(m, bound))
         for i, m in enumerate(makespans)
     ]
-    rows = tuple(SimpleNamespace(result=result, speedup=None) for result in results)
+    rows = tuple(SimpleNamespace(result=r, speedup=None, label=r.solver, other_form="") for r in results)
     return SimpleNamespace(instance="some instance", lower_bound=bound, bound_reason="traffic", rows=rows)
 
 
