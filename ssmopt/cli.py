@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import ssmopt
 from ssmopt.commands.compare import compare
+from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
 from ssmopt.commands.output import complain, say
 from ssmopt.commands.run import run
@@ -64,6 +65,7 @@ app.command("validate")(validate)
 app.command("run")(run)
 app.command("list")(list_names)
 app.command("show")(show)
+app.command("import-model")(import_model)
 
 
 def _print_version(wanted: bool) -> None:

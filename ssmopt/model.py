@@ -39,6 +39,8 @@ class Model:
         ``mamba2``: channels that share one step size and one decay, and groups of heads that share B and C.
     chunk_size
         ``mamba2``: tokens per chunk of its chunked form.
+    norm_dt_b_c
+        ``mamba``: whether the rows of dt, B and C are normalised before they are used (Falcon Mamba).
     """
 
     name: str
@@ -52,6 +54,7 @@ class Model:
     head_dim: int = 0
     n_groups: int = 0
     chunk_size: int = 0
+    norm_dt_b_c: bool = False
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -60,7 +63,8 @@ class Model:
             if value <= 0:
                 raise InputError(f"expected a positive whole number, not {value}", key=name)
         for field in fields(self):
-            if field.name not in ("name", "family", *self.sizes()) and getattr(self, field.name) != 0:
+            known = ("name", "family", *self.sizes(), *(("norm_dt_b_c",) if self.family == "mamba" else ()))
+            if field.name not in known and getattr(self, field.name) != 0:
                 raise InputError(f"models of family {self.family!r} have no {field.name}", key=field.name)
         if self.family == "mamba2":
             if self.d_inner % self.head_dim:

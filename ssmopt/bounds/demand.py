@@ -95,8 +95,10 @@ def before(graph: OperatorGraph, operator: Operator) -> Demand:
                 needed = {dim: producer.dims[dim] if dim in summed else least[dim] for dim in producer.dims}
                 for index, count in zip(written.indices, wanted, strict=True):
                     if index.dim in producer.reduces:  # summed over in blocks, such as the channels of a group
-                        count = _least_origin(producer, index, count)
-                    needed[index.dim] = max(needed[index.dim], min(count, producer.dims[index.dim]))
+                        makers = _least_origin(producer, index, count)
+                    else:
+                        makers = -(-count // index.multiplier)
+                    needed[index.dim] = max(needed[index.dim], min(makers, producer.dims[index.dim]))
                 _keep_larger(counts, producer, needed)
     return Demand(counts, sum(bytes_of.values()))
 
@@ -127,9 +129,14 @@ def after(graph: OperatorGraph, operator: Operator) -> Demand:
                         continue
                     mapped, least = {index.dim for index in read.indices}, _smallest_tile(consumer)
                     needed = {dim: least[dim] if dim in mapped else consumer.dims[dim] for dim in consumer.dims}
+                    readers: dict[str, int] = {}
                     for index, count in zip(read.indices, made, strict=True):
                         if _is_plain(index):
-                            needed[index.dim] = max(needed[index.dim], _least_origin(consumer, index, count))
+                            # Of the tokens of a chunk (all read its columns) only those whose row it is.
+                            most = readers.get(index.dim, consumer.dims[index.dim])
+                            readers[index.dim] = min(most, _least_origin(consumer, index, count))
+                    for dim, count in readers.items():
+                        needed[dim] = max(needed[dim], count)
                     _keep_larger(counts, consumer, needed)
     del counts[operator.name]
     return Demand(counts, sum(stored.values()))

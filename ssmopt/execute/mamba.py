@@ -25,6 +25,16 @@ def rms_norm(do: Arithmetic, x: Array, g: Array) -> tuple[Array, ...]:
     return (do.multiply(do.multiply(x, do.rsqrt(mean_square, NORM_EPSILON)), g),)
 
 
+ROW_NORM_EPSILON = 1e-6
+"""The same where rows of dt, B and C are normalised."""
+
+
+def norm_rows(do: Arithmetic, x: Array) -> tuple[Array, ...]:
+    """Rows of mean square 1, without weights."""
+    mean_square = do.multiply(do.sum_rows(do.multiply(x, x)), 1 / x.shape[1])
+    return (do.multiply(x, do.rsqrt(mean_square, ROW_NORM_EPSILON)),)
+
+
 def in_proj(do: Arithmetic, u: Array, w: Array) -> tuple[Array, ...]:
     """Columns of the convolution's branch, then of the gate."""
     xz = do.matmul(u, w)
@@ -139,6 +149,9 @@ _ANYWHERE: Mapping[str, Kernel] = MappingProxyType(
         "conv1d": conv1d,
         "silu_x": silu,
         "x_proj": x_proj,
+        "norm_dt_r": norm_rows,
+        "norm_B": norm_rows,
+        "norm_C": norm_rows,
         "dt_proj": dt_proj,
         "softplus": softplus,
         "mul_dA": mul_dA,

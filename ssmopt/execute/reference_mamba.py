@@ -33,6 +33,10 @@ def mixer(problem: Problem, u: Array, arrays: Mapping[str, Array]) -> tuple[Arra
     xc = silu(convolved)
     projected = xc @ arrays["W_x"]
     dt_r, b, c = projected[:, :rank], projected[:, rank : rank + state], projected[:, rank + state :]
+    if problem.model.norm_dt_b_c:
+        dt_r, b, c = (
+            rms_norm(part, np.ones(part.shape[1], dtype=part.dtype), 1e-6).astype(part.dtype) for part in (dt_r, b, c)
+        )
     dt = softplus(dt_r @ arrays["W_dt"] + arrays["b_dt"])
     y, h = selective_scan(xc, dt, arrays["A"], b, c, arrays.get("h_initial"))
     gated = (y + arrays["D_skip"] * xc) * silu(z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ssmopt.errors import InputError
 from ssmopt.files.text import PathLike
@@ -63,6 +64,7 @@ def model_of(section: Section, default_name: str) -> Model:
 
 _FAMILY_KEYS = {
     "dt_rank": ("mamba",),
+    "norm_dt_b_c": ("mamba",),
     "head_dim": ("mamba2",),
     "n_heads": ("mamba2",),
     "n_groups": ("mamba2",),
@@ -70,10 +72,13 @@ _FAMILY_KEYS = {
 }
 
 
-def _family_sizes(section: Section, family: str, d_model: int, d_inner: int) -> dict[str, int]:
+def _family_sizes(section: Section, family: str, d_model: int, d_inner: int) -> dict[str, Any]:
     """The numbers that only models of this family have."""
     if family == "mamba":
-        return {"dt_rank": section.integer("dt_rank", -(-d_model // CHANNELS_PER_DT_RANK))}
+        return {
+            "dt_rank": section.integer("dt_rank", -(-d_model // CHANNELS_PER_DT_RANK)),
+            "norm_dt_b_c": section.boolean("norm_dt_b_c", False),
+        }
     return {
         "head_dim": _head_dim(section, d_inner),
         "n_groups": section.integer("n_groups", DEFAULT_GROUPS),

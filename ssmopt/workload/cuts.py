@@ -90,6 +90,6 @@ def _pieces(operator: Operator, dim: str, tiling: Tiling) -> int:
         return tiling.channel_splits
     if dim == "G":
         return min(tiling.channel_splits, operator.dims[dim])
-    if dim == "N":
+    if dim == "N" and name not in ("norm_B", "norm_C"):
         return tiling.state_splits
     return 1

@@ -69,6 +69,9 @@ def _tensors(problem: Problem) -> list[Tensor]:
         activation("dt_r", token, Extent("R", 0, rank)),
         activation("B", token, column),
         activation("C", token, column),
+        activation("dt_r_raw", token, Extent("R", 0, rank)),
+        activation("B_raw", token, column),
+        activation("C_raw", token, column),
         weight("W_dt", Extent("R", 0, rank), channel),
         weight("b_dt", channel),
         activation("dt_raw", token, channel),
@@ -107,6 +110,7 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
     inner, state, rank, taps = model.d_inner, model.d_state, model.dt_rank, model.d_conv
     per_channel = {"L": length, "E": inner}
     columns = rank + 2 * state
+    suffix = "_raw" if model.norm_dt_b_c else ""
     return (
         Operator(
             "rms_norm",
@@ -159,13 +163,14 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             "gemm",
             (access("xc", "L", "E"), access("W_x", "E", "K")),
             (
-                access("dt_r", "L", "K"),
-                access("B", "L", Index.shifted("K", -rank)),
-                access("C", "L", Index.shifted("K", -rank - state)),
+                access("dt_r" + suffix, "L", "K"),
+                access("B" + suffix, "L", Index.shifted("K", -rank)),
+                access("C" + suffix, "L", Index.shifted("K", -rank - state)),
             ),
             (Step("mac", ("L", "E", "K")),),
             reduces=("E",),
         ),
+        *(_row_norms(problem) if model.norm_dt_b_c else ()),
         Operator(
             "dt_proj",
             {"L": length, "R": rank, "E": inner},
@@ -184,6 +189,25 @@ def _front_operators(problem: Problem) -> tuple[Operator, ...]:
             (Step("softplus", ("L", "E")),),
         ),
     )
+
+
+def _row_norms(problem: Problem) -> tuple[Operator, ...]:
+    """Falcon Mamba: each row of dt, B and C is divided by the root of its mean square, without weights."""
+    length = problem.seq_len
+
+    def norm(tensor: str, dim: str, size: int) -> Operator:
+        rows = ("L", dim)
+        return Operator(
+            f"norm_{tensor}",
+            {"L": length, dim: size},
+            "reduction",
+            (access(f"{tensor}_raw", *rows),),
+            (access(tensor, *rows),),
+            (Step("multiply", rows, 2), Step("add", rows), Step("rsqrt", ("L",)), Step("multiply", ("L",))),
+        )
+
+    model = problem.model
+    return norm("dt_r", "R", model.dt_rank), norm("B", "N", model.d_state), norm("C", "N", model.d_state)
 
 
 def _state_operators(problem: Problem, scan: bool) -> tuple[Operator, ...]:

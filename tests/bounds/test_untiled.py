@@ -24,7 +24,7 @@ from ssmopt.heuristics.base import topological
 from ssmopt.heuristics.heft import upward_rank
 from ssmopt.instance import Instance
 from ssmopt.model import Model
-from ssmopt.problem import Dtype, Problem
+from ssmopt.problem import FORMS, Dtype, Problem
 from ssmopt.tiling import ProjectionTiling, Tiling
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
@@ -58,6 +58,35 @@ def test_no_schedule_of_any_tiling_beats_a_bound(data: st.DataObject) -> None:
     tiling = data.draw(tilings(problem))
     assume(count_tiles(problem, tiling) <= 400)
     check_against(problem, tiling)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=SHAPES)
+@given(st.data())
+def test_nor_of_mamba2_or_of_several_sequences(data: st.DataObject) -> None:
+    family = data.draw(st.sampled_from(("mamba2", "mamba2", "mamba")))
+    batches = (2, 3) if family == "mamba" else (1, 1, 2)
+    problem = data.draw(problems(largest=4, longest=5, on=machines(), family=family, batches=batches))
+    tiling = data.draw(tilings(problem))
+    assume(count_tiles(problem, tiling) <= 400)
+    check_against(problem, tiling)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=SHAPES)
+@given(st.data())
+def test_nor_of_mamba2_where_only_computing_counts(data: st.DataObject) -> None:
+    """Many cores, single tokens and heads, no overhead, a memory without delay."""
+    sizes = st.sampled_from((1, 1, 2, 5))
+    group = core_group("pe", data.draw(sizes), data.draw(sizes), data.draw(st.sampled_from((1, 2, 3, 50))))
+    problem = data.draw(problems(largest=3, longest=5, on=st.just(hardware(group, channels=FAST)), family="mamba2"))
+    fine = Tiling(
+        tokens=1,
+        scan=data.draw(st.booleans()),
+        channel_splits=problem.model.n_heads,
+        state_splits=problem.model.d_state,
+    )
+    for tiling in (fine, data.draw(tilings(problem))):
+        assume(count_tiles(problem, tiling) <= 600)
+        check_against(problem, tiling)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=SHAPES)
@@ -167,6 +196,39 @@ def test_a_machine_without_a_channel_to_dram_is_refused() -> None:
     )
     with pytest.raises(InputError, match="no channel of 'small' connects DRAM"):
         lower_bounds(Problem("p", Model("m", "mamba", 1, 2, 4, 4, 2, 1), machine, 1))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("slow", ["elementwise", "reduction", "depthwise", "gemm"])
+def test_mamba2_on_two_unlike_kinds_of_core(slow: str, form: str) -> None:
+    """Releases and tails across kinds of core, with a chunk of one token at the end, and with groups."""
+    model = Model("m", "mamba2", 1, 2, 8, 2, 3, head_dim=2, n_groups=2, chunk_size=2)
+    problem = Problem("p", model, unlike((slow,)), 5, form=form)
+    for tiling in (Tiling(tokens=5, state_tokens=5, scan=True), Tiling(tokens=1, channel_splits=4, state_splits=2)):
+        check_against(problem, tiling)
+
+
+# Per token of mamba2-130m (D 768, E 1536, N 128, H 24), on one processing element: the projections, 36,762 cycles of
+# whatever both forms have, and what only one of them has.
+AROUND = 768 * 3352 + 1536 * 768 + 36_762
+RECURRENT = 96 + 4 * 1536 * 128
+CHUNKED = 24 * (1 + 4 + 5) + 256 * (24 * 6 + 128 + 1536) + 3 * 1536 + 2 * 1536 * 128 + 2 * 1536 * 128 // 256
+
+
+@pytest.mark.parametrize(
+    ("name", "per_token", "chain"),
+    # Tokens of the prompt, or chunks, times a multiplication and an addition each.
+    [
+        ("mamba2-130m-marca-L1024", AROUND + RECURRENT, 2 * 1024),
+        ("mamba2-130m-marca-L1024-chunked", AROUND + CHUNKED, 2 * 4),
+    ],
+)
+def test_the_two_forms_have_bounds_of_their_own(name: str, per_token: int, chain: int) -> None:
+    problem, _ = ssmopt.load_problem(name)
+    bounds = {b.reason: b.cycles for b in lower_bounds(problem)}
+    assert bounds["work of pe"] == ceil(per_token * 1024 / 8192)
+    assert bounds["compulsory traffic of channel dma"] == 89_722
+    assert bounds["release of the recurrence, then its longest path"] >= chain
 
 
 @pytest.mark.parametrize("seed", range(24))
