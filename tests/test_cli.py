@@ -72,7 +72,7 @@ def files() -> set[str]:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["solve", "compare", "validate", "run", "list", "show"])
+    @pytest.mark.parametrize("command", ["solve", "compare", "validate", "run", "list", "show", "import-model"])
     def test_every_command_shows_examples(self, run: Run, command: str) -> None:
         outcome = run(command, "--help")
         assert outcome.code == 0

@@ -179,8 +179,11 @@ sys.path.insert(0, {tests!r})
 from test_solve import hard_instance
 import ssmopt
 
+sent = []
+
 def interrupt(progress):
-    if progress.phase == {phase!r} and progress.makespan is not None:
+    if not sent and progress.phase == {phase!r} and progress.makespan is not None:
+        sent.append(True)
         for _ in range({times}):
             os.kill(os.getpid(), {signum})
 
@@ -212,6 +215,19 @@ def test_a_second_signal_interrupts_at_once() -> None:
     assert process.returncode not in (0, None)
     assert "KeyboardInterrupt" in process.stderr
     assert process.stdout == ""
+
+
+def test_a_signal_while_a_tiling_is_searched_is_not_lost() -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.phase.startswith("tiling"):
+            phases.append(progress.phase)
+            signal.raise_signal(signal.SIGINT)
+
+    phases: list[str] = []
+    result = ssmopt.solve(tiny(), time_limit=300, on_progress=interrupt)
+    check_result(result)
+    assert result.interrupted == signal.SIGINT
+    assert len(phases) == 1
 
 
 def test_it_runs_in_any_thread() -> None:

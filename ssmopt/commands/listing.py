@@ -48,21 +48,8 @@ def list_names(
 def _models() -> list[Entry]:
     from ssmopt.library import list_models, load_model
 
-    entries: list[Entry] = []
-    for name in list_models():
-        model = load_model(name)
-        entries.append(
-            {
-                "name": name,
-                "layers": model.layers,
-                "d_model": model.d_model,
-                "d_inner": model.d_inner,
-                "d_state": model.d_state,
-                "d_conv": model.d_conv,
-                "dt_rank": model.dt_rank,
-            }
-        )
-    return entries
+    models = [(name, load_model(name)) for name in list_models()]
+    return [{"name": name, "family": model.family, **model.sizes()} for name, model in models]
 
 
 def _hardware() -> list[Entry]:
@@ -97,13 +84,14 @@ def _instances() -> list[Entry]:
 
     problems = [(name, load_problem(name)[0]) for name in list_instances()]
     # By number of tokens, where the alphabet would put 1024 before 16.
-    problems.sort(key=lambda pair: (pair[1].model.name, pair[1].hardware.name, pair[1].seq_len))
+    problems.sort(key=lambda pair: (pair[1].model.name, pair[1].hardware.name, pair[1].seq_len, pair[0]))
     return [
         {
             "name": name,
             "model": problem.model.name,
             "hardware": problem.hardware.name,
             "seq_len": problem.seq_len,
+            "form": problem.form,
             "scope": problem.scope,
         }
         for name, problem in problems
@@ -120,8 +108,11 @@ _READERS = {"models": _models, "hardware": _hardware, "instances": _instances, "
 
 
 def _table(entries: list[Entry]) -> Table:
-    names = list(entries[0]) if entries else ["name"]
-    table = columns(*(f"{name}>" if entries and isinstance(entries[0][name], int | float) else name for name in names))
+    """One column per field that any entry has; fields that an entry lacks are left empty."""
+    names = list(dict.fromkeys(name for entry in entries for name in entry)) or ["name"]
+    numbers = {name for entry in entries for name, value in entry.items() if isinstance(value, int | float)}
+    table = columns(*(f"{name}>" if name in numbers else name for name in names))
     for entry in entries:
-        table.add_row(*(whole(value) if isinstance(value, int) else str(value) for value in entry.values()))
+        values = [entry.get(name, "") for name in names]
+        table.add_row(*(whole(value) if isinstance(value, int) else str(value) for value in values))
     return table

@@ -152,9 +152,11 @@ def _description(instance: Instance) -> Record:
     record: Record = {"instance": instance.name}
     if problem is not None:
         record |= {
-            "model": dataclasses.asdict(problem.model),
+            "model": {"name": problem.model.name, "family": problem.model.family, **problem.model.sizes()},
             "hardware": {"name": problem.hardware.name, **hardware_summary(problem.hardware)},
             "seq_len": problem.seq_len,
+            "batch": problem.batch,
+            "form": problem.form,
             "scope": problem.scope,
             "initial_state": problem.initial_state,
             "dtype_bytes": dataclasses.asdict(problem.dtype),
@@ -204,17 +206,16 @@ def _problem_rows(problem: Problem | None) -> list[tuple[str, str]]:
         return []
     model, dtype = problem.model, problem.dtype
     hardware = hardware_summary(problem.hardware)
-    dims = ", ".join(
-        f"{name} {getattr(model, name):,}" for name in ("d_model", "d_inner", "d_state", "d_conv", "dt_rank")
-    )
+    dims = ", ".join(f"{name} {value:,}" for name, value in model.sizes().items() if name != "layers")
+    sequences = "" if problem.batch == 1 else f" in each of {problem.batch:,} sequences"
     return [
         ("model", f"{model.name}: {model.layers} layers, {dims}"),
         ("hardware", f"{problem.hardware.name}: {problem.hardware.clock_ghz:g} GHz"),
         ("cores", str(hardware["cores"])),
         ("memories", str(hardware["memories"])),
         ("channels", str(hardware["channels"])),
-        ("tokens", whole(problem.seq_len)),
-        ("scope", f"{problem.scope}, initial state: {problem.initial_state}"),
+        ("tokens", whole(problem.seq_len) + sequences),
+        ("scope", f"{problem.scope}, {problem.form} form, initial state: {problem.initial_state}"),
         ("bytes each", f"weights {dtype.weights}, activations {dtype.activations}, state {dtype.state}"),
     ]
 

@@ -19,9 +19,12 @@ class Style:
 
 
 # One hue of the Okabe-Ito palette per stage of the block; within a stage the shades differ in lightness. Nineteen
-# operators in nineteen hues could be told apart by nobody.
+# operators in nineteen hues could be told apart by nobody. Operators of different families may share a shade.
 _STAGES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("Norm and residual", (("rms_norm", "#8c8c8c"), ("residual", "#c9c9c9"))),
+    (
+        "Norm and residual",
+        (("rms_norm", "#8c8c8c"), ("norm_square", "#6b6b6b"), ("norm_scale", "#acacac"), ("residual", "#c9c9c9")),
+    ),
     (
         "Projections",
         (("in_proj", "#00507f"), ("x_proj", "#0f83c4"), ("dt_proj", "#8ccbf0"), ("out_proj", "#56a9dd")),
@@ -31,6 +34,7 @@ _STAGES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("conv1d", "#00432f"),
             ("silu_x", "#006e4f"),
+            ("silu_xBC", "#006e4f"),
             ("softplus", "#00996f"),
             ("skip_D", "#41b692"),
             ("silu_z", "#7dceb2"),
@@ -43,11 +47,24 @@ _STAGES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("mul_dA", "#f0d442"),
             ("exp_dA", "#e69f00"),
             ("mul_dB", "#f4a582"),
+            ("mul_dtx", "#f4a582"),
             ("mul_dBx", "#d55e00"),
             ("mul_hA", "#e3b3cf"),
             ("add_h", "#c96a9d"),
             ("mul_hC", "#7d2e5c"),
             ("scan", "#a8437d"),
+            ("cumsum_dA", "#e69f00"),
+            ("decay_start", "#f7e7a0"),
+            ("decay_end", "#c9a227"),
+            ("decay_mask", "#a67c00"),
+            ("chunk_CB", "#d55e00"),
+            ("mul_mask", "#fbd0b5"),
+            ("chunk_diag", "#93400a"),
+            ("mul_decay", "#e8875a"),
+            ("chunk_state", "#a8437d"),
+            ("pass_state", "#c96a9d"),
+            ("chunk_off", "#7d2e5c"),
+            ("add_off", "#e3b3cf"),
         ),
     ),
 )

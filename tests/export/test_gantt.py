@@ -13,6 +13,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from ssmopt.csr import Csr
+from workload import elements2
+
 from ssmopt.errors import InputError
 from ssmopt.export.bins import busy_share, peak_samples
 from ssmopt.export.gantt import plot_schedule, save_plot
@@ -197,8 +199,18 @@ def test_peak_samples_find_the_highest_level_of_each_bin() -> None:
     assert best.tolist() == [-1, 0, 1, 2, 3]
 
 
-def test_operators_of_a_block_have_different_colours() -> None:
-    styles = operator_styles([*OPERATORS, "scan"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*OPERATORS, "scan"],
+        [*elements2.FRONT, *elements2.RECURRENT, "scan", *elements2.BACK],
+        [*elements2.FRONT, *elements2.CHUNKED, *elements2.BACK],
+    ],
+    ids=["mamba", "mamba2", "chunked"],
+)
+def test_operators_of_a_block_have_different_colours(names: list[str]) -> None:
+    styles = operator_styles(names)
     assert len({style.colour for style in styles}) == len(styles)
+    assert "Tiles" not in {style.heading for style in styles}  # all of them are known to the palette
     assert is_dark("#000000")
     assert not is_dark("#ffffff")
