@@ -189,6 +189,8 @@ class TestSolve:
         for part in ("makespan", "lower bound", "gap", "DRAM traffic", "peak SRAM", "wrote", "valid"):
             assert part in outcome.out
         assert "solving" in outcome.err
+        found = json.loads(Path(f"{TINY_NAME}.schedule.json").read_text())["makespan"]
+        assert f"makespan {found:,}" in outcome.err.splitlines()[-1]
 
     def test_json_prints_one_object_and_writes_nothing(self, run: Run) -> None:
         outcome = run("solve", *TINY, *QUICK, "--json", "--quiet")

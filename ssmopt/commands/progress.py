@@ -40,7 +40,10 @@ def showing_progress(name: str, time_limit: float, *, quiet: bool) -> Iterator[P
             yield line.update
     else:
         lines = _PlainLines(name, time_limit)
-        yield lines.update
+        try:
+            yield lines.update
+        finally:
+            lines.finish()
 
 
 def describe(progress: Progress) -> str:
@@ -77,6 +80,7 @@ class _PlainLines:
         self._started = time.monotonic()
         self._printed = self._started
         self._makespan: int | None = None
+        self._unsaid: Progress | None = None
         self._print(f"solving {name}, at most {time_limit:g} s")
 
     def update(self, progress: Progress, /) -> None:
@@ -84,7 +88,15 @@ class _PlainLines:
         is_better = progress.makespan is not None and progress.makespan != self._makespan
         if since >= _SECONDS_BETWEEN_LINES or (is_better and since >= _SECONDS_BETWEEN_IMPROVEMENTS):
             self._makespan = progress.makespan
+            self._unsaid = None
             self._print(describe(progress))
+        elif is_better:
+            self._unsaid = progress
+
+    def finish(self) -> None:
+        """Print an improvement that came too soon after the line before it."""
+        if self._unsaid is not None:
+            self._print(describe(self._unsaid))
 
     def _print(self, line: str) -> None:
         self._printed = time.monotonic()
