@@ -38,6 +38,8 @@ def build_instance(
     scope: str = "block",
     initial_state: str = "load",
     dtype: Dtype | None = None,
+    form: str = "recurrent",
+    batch: int = 1,
     name: str | None = None,
 ) -> Instance:
     """Tile instance of one block of a model on an accelerator.
@@ -50,10 +52,10 @@ def build_instance(
         Tokens of the prompt; 1 is a decode step.
     tiling
         How to cut; None searches for a good tiling.
-    scope, initial_state, dtype
+    scope, initial_state, dtype, form, batch
         See `ssmopt.problem.Problem`.
     name
-        Name of the instance; None makes one from model, hardware and length.
+        Name of the instance; None makes one from model, hardware, length, form and number of sequences.
 
     Raises
     ------
@@ -62,14 +64,17 @@ def build_instance(
     """
     model = model if isinstance(model, Model) else load_model(model)
     hardware = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    suffix = ("" if form == "recurrent" else f"-{form}") + ("" if batch == 1 else f"-B{batch}")
     problem = Problem(
-        name or f"{model.name}-{hardware.name}-L{seq_len}",
+        name or f"{model.name}-{hardware.name}-L{seq_len}{suffix}",
         model,
         hardware,
         seq_len,
         scope=scope,
         initial_state=initial_state,
         dtype=dtype or Dtype(),
+        form=form,
+        batch=batch,
     )
     return tile_problem(problem, tiling)
 

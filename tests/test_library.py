@@ -10,16 +10,24 @@ from ssmopt import library
 from ssmopt.errors import InputError
 
 REAL_MODELS = ("mamba-130m", "mamba-370m", "mamba-790m", "mamba-1.4b", "mamba-2.8b", "mamba1-2.7b-n64")
+MAMBA2_MODELS = ("mamba2-130m", "mamba2-370m", "mamba2-780m", "mamba2-1.3b", "mamba2-2.7b")
 
 
 def test_names() -> None:
-    assert set(REAL_MODELS) | {"mamba-tiny"} <= set(library.list_models())
+    assert {*REAL_MODELS, *MAMBA2_MODELS, "mamba-tiny", "mamba2-tiny"} <= set(library.list_models())
     assert {"array-vector", "marca", "marca-32core", "tiny"} <= set(library.list_hardware())
     expected = {
         f"{model}-{hardware}-L{tokens}"
         for model in REAL_MODELS
         for hardware in ("marca", "marca-32core", "array-vector")
         for tokens in (1, 16, 64, 1024)
+    }
+    expected |= {
+        f"{model}-{hardware}-L{tokens}{suffix}"
+        for model in MAMBA2_MODELS
+        for hardware in ("marca", "marca-32core", "array-vector")
+        for tokens in (1, 64, 1024)
+        for suffix in ("", "-chunked")
     }
     assert expected <= set(library.list_instances())
     for names in (library.list_models(), library.list_hardware(), library.list_instances()):
@@ -40,8 +48,9 @@ def test_every_hardware_loads_under_its_name(name: str) -> None:
 def test_every_instance_is_what_its_name_says(name: str) -> None:
     problem, tiling = library.load_problem(name)
     assert problem.name == name
-    if problem.model.name in REAL_MODELS:
-        assert name == f"{problem.model.name}-{problem.hardware.name}-L{problem.seq_len}"
+    if problem.model.name in (*REAL_MODELS, *MAMBA2_MODELS):
+        suffix = "-chunked" if problem.form == "chunked" else ""
+        assert name == f"{problem.model.name}-{problem.hardware.name}-L{problem.seq_len}{suffix}"
         assert tiling is None
 
 
@@ -61,6 +70,22 @@ def test_model_facts(name: str, layers: int, d_model: int, d_state: int, dt_rank
     model = library.load_model(name)
     assert (model.layers, model.d_model, model.d_state, model.dt_rank) == (layers, d_model, d_state, dt_rank)
     assert (model.d_inner, model.d_conv) == (2 * d_model, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "d_model", "n_heads"),
+    [
+        ("mamba2-130m", 24, 768, 24),
+        ("mamba2-370m", 48, 1024, 32),
+        ("mamba2-780m", 48, 1536, 48),
+        ("mamba2-1.3b", 48, 2048, 64),
+        ("mamba2-2.7b", 64, 2560, 80),
+    ],
+)
+def test_mamba2_facts(name: str, layers: int, d_model: int, n_heads: int) -> None:
+    model = library.load_model(name)
+    assert (model.layers, model.d_model, model.d_inner, model.n_heads) == (layers, d_model, 2 * d_model, n_heads)
+    assert (model.d_state, model.d_conv, model.head_dim, model.n_groups, model.chunk_size) == (128, 4, 64, 1, 256)
 
 
 def test_hardware_facts() -> None:

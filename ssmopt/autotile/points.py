@@ -59,8 +59,8 @@ class Point:
         )
         return Tiling(
             tokens=self.tokens,
-            state_tokens=self.state_tokens,
-            scan=True,
+            state_tokens=1 if problem.form == "chunked" else self.state_tokens,
+            scan=problem.form != "chunked",
             channel_splits=splits,
             projections=projections,
             loop_order=self.loop_order,
@@ -200,6 +200,8 @@ _FINER_STATE = "channels and state_tokens"
 def neighbours(problem: Problem, point: Point, axis: str) -> Iterator[Point]:
     """Points next to a point along an axis, nearest first in both directions."""
     if axis == _FINER_STATE:
+        if problem.form == "chunked":
+            return
         for step in (1, -1, 2, -2):
             tokens = point.state_tokens << step if step > 0 else point.state_tokens >> -step
             if 1 <= tokens <= min(32, problem.seq_len) and point.channels + step >= 0:

@@ -11,10 +11,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-
-from ssmopt.csr import Csr
 from workload import elements2
 
+from ssmopt.csr import Csr
 from ssmopt.errors import InputError
 from ssmopt.export.bins import busy_share, peak_samples
 from ssmopt.export.gantt import plot_schedule, save_plot

@@ -20,6 +20,16 @@ d_state: 16
 d_conv: 4
 """
 
+MODEL2 = """\
+family: mamba2
+layers: 3
+d_model: 100
+expand: 2
+d_state: 16
+d_conv: 4
+head_dim: 25
+"""
+
 HARDWARE = """\
 name: toy
 clock_ghz: 0.5
@@ -70,6 +80,16 @@ def test_model_defaults(tmp_path: Path) -> None:
     explicit = MODEL.replace("expand: 2", "d_inner: 150\ndt_rank: 9\nname: other")
     model = read_model(write(tmp_path, "toy.yaml", explicit))
     assert (model.name, model.d_inner, model.dt_rank) == ("other", 150, 9)
+
+
+def test_mamba2_defaults(tmp_path: Path) -> None:
+    model = read_model(write(tmp_path, "toy.yaml", MODEL2))
+    assert (model.d_inner, model.head_dim, model.n_heads, model.n_groups, model.chunk_size) == (200, 25, 8, 1, 256)
+    assert model.dt_rank == 0
+    explicit = MODEL2.replace("head_dim: 25", "n_heads: 10\nn_groups: 5\nchunk_size: 64")
+    model = read_model(write(tmp_path, "toy.yaml", explicit))
+    assert (model.head_dim, model.n_heads, model.n_groups, model.chunk_size) == (20, 10, 5, 64)
+    assert read_model(write(tmp_path, "toy.yaml", MODEL2 + "n_heads: 8\n")).n_heads == 8
 
 
 def test_hardware(tmp_path: Path) -> None:
@@ -156,6 +176,58 @@ def test_bad_models(tmp_path: Path, old: str, new: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("head_dim: 25\n", "", "1: head_dim: this key is missing; give head_dim, or n_heads"),
+        ("head_dim: 25", "head_dim: 30", "7: head_dim: expected a divisor of d_inner = 200, not 30"),
+        ("head_dim: 25", "head_dim: 0", "7: head_dim: expected a positive whole number, not 0"),
+        ("head_dim: 25", "n_heads: 7", "7: n_heads: expected a divisor of d_inner = 200, not 7"),
+        ("head_dim: 25", "head_dim: 25\nn_heads: 4", "7: head_dim: expected d_inner / n_heads = 50"),
+        ("head_dim: 25", "head_dim: 25\nn_groups: 3", "8: n_groups: expected a divisor of the 8 heads"),
+        ("head_dim: 25", "head_dim: 25\nchunk_size: -1", "8: chunk_size: expected a positive whole number, not -1"),
+        ("head_dim: 25", "head_dim: 25\ndt_rank: 4", "8: dt_rank: models of family 'mamba2' have no dt_rank"),
+        ("family: mamba2", "family: mamba", "7: head_dim: models of family 'mamba' have no head_dim"),
+        ("family: mamba2", "family: mamba3", "1: family: unknown value 'mamba3'; did you mean 'mamba' or 'mamba2'?"),
+        ("head_dim: 25", "headdim: 25", "7: headdim: unknown key; did you mean 'head_dim'?"),
+    ],
+)
+def test_bad_mamba2_models(tmp_path: Path, old: str, new: str, message: str) -> None:
+    file = write(tmp_path, "toy.yaml", MODEL2.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        read_model(file)
+    assert str(caught.value).startswith(f"{file}:{message}")
+
+
+def test_forms_and_sequences(tmp_path: Path) -> None:
+    text = INSTANCE.replace("mamba-tiny", "mamba2-tiny") + "form: chunked\nbatch: 3\n"
+    problem, _ = read_problem(write(tmp_path, "case.yaml", text), library._find)
+    assert (problem.form, problem.batch) == ("chunked", 3)
+    tiling = "tiling:\n  channel_splits: 4\n  projections:\n    in_proj: {columns: 32}\n"
+    assert read_problem(write(tmp_path, "case.yaml", text + tiling), library._find)[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("form: chunks", "4: form: unknown value 'chunks'; did you mean 'chunked'?"),
+        ("tiling:\n  channel_splits: 5", "5: tiling.channel_splits: expected at most 4 (heads), not 5"),
+        (
+            "tiling:\n  projections:\n    x_proj: {columns: 2}",
+            "6: tiling.projections.x_proj: unknown key; did you mean 'in_proj' or 'out_proj'?",
+        ),
+        (
+            "tiling:\n  projections:\n    in_proj: {columns: 33}",
+            "6: tiling.projections.in_proj.columns: expected at most 32 (the columns of in_proj), not 33",
+        ),
+    ],
+)
+def test_bad_mamba2_instances(tmp_path: Path, added: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        problem_of(tmp_path, INSTANCE.replace("mamba-tiny", "mamba2-tiny") + added + "\n")
+    assert str(caught.value).startswith(f"{tmp_path / 'case.yaml'}:{message}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
         ("capacity: 1MiB", "capacity: 1mib", "6: memories[0].capacity: unknown unit 'mib'; known: "),
         ("capacity: 1MiB", "capacity: -1", "6: memories[0].capacity: expected a positive number of bytes, not -1"),
         ("capacity: 1MiB", "size: 1MiB", "6: memories[0].size: unknown key"),
@@ -205,6 +277,7 @@ def test_dram_is_no_memory(tmp_path: Path) -> None:
         ("seq_len: 9", "4: seq_len: this key is given twice, first on line 3"),
         ("layers: 2", "4: layers: only 1 is supported, not 2"),
         ("layers: 0", "4: layers: expected a positive whole number, not 0"),
+        ("form: chunked", "4: form: models of family 'mamba' have no chunked form"),
         ("scope: blok", "4: scope: unknown value 'blok'; did you mean 'block'?"),
         ("initial_state: none", "4: initial_state: unknown value 'none'; known: load, zero"),
         ("dtype: 4", "4: dtype: expected a mapping of keys to values, not 4"),
