@@ -169,6 +169,18 @@ def test_a_block_goes_depth_first(form: str) -> None:
     assert len(block_variants(instance)) >= 3
 
 
+def test_squares_of_tokens_are_used_up_row_by_row_where_cores_differ() -> None:
+    """Two rows of a chunk: the first one's squares are gone before the second one's are made."""
+    problem = Problem("p", ssmopt.load_model("mamba2-tiny"), ssmopt.load_hardware("array-vector"), 4, form="chunked")
+    instance = build_tiles(problem, Tiling(tokens=2))
+    names = [instance.tile_ids[t] for t in block_order(instance).tolist()]
+    rows = [name for name in names if name.split(".")[0] in ("decay_mask", "chunk_CB", "mul_mask", "chunk_diag")]
+    stems = ("decay_mask.{}.0", "chunk_CB.{}", "mul_mask.{}.0", "chunk_diag.{}.0")
+    assert rows == [stem.format(row) for row in (0, 1) for stem in stems]
+    assert names.index("chunk_state.0.0") < names.index("decay_mask.0.0")
+    assert names.index("chunk_diag.1.0") < names.index("pass_state.0.0") < names.index("add_off.0.0")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_no_schedule_beats_the_bounds_of_a_published_model(form: str) -> None:
     """The smallest model at 600 tokens: two full chunks and one of 88."""

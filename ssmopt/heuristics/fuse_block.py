@@ -9,7 +9,7 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
 from ssmopt.heuristics.base import Heuristic, Plan, sort_by, tile_meta, topological
-from ssmopt.heuristics.places import LATE, WHOLE, chunk_tokens, inner_channels, places, tile_range
+from ssmopt.heuristics.places import LATE, WHOLE, chunk_stage, chunk_tokens, inner_channels, places, tile_range
 from ssmopt.instance import Instance
 from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import part_cuts
@@ -48,12 +48,13 @@ def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool 
     is_state = np.isin(names, STATE_UPDATE)
     is_sequential = np.isin(names, SEQUENTIAL)
     sequence = np.maximum(tile_range(meta, "S")[0], 0)
-    state = (
-        np.where(is_state, sequence, 0),
-        np.where(is_state, token // (chunk_tokens(instance) or tiling.state_tokens), 0),
-        np.where(is_state & is_sequential, 1, 0),
-        np.where(is_sequential, token, 0),
-    )
+    chunk = chunk_tokens(instance)
+    if chunk:
+        stage = chunk_stage(instance, names)
+        steps = (token // chunk, stage, np.where(stage == 1, token, 0))
+    else:
+        steps = (token // tiling.state_tokens, np.where(is_sequential, 1, 0), np.where(is_sequential, token, 0))
+    state = tuple(np.where(is_state, key, 0) for key in (sequence, *steps))
     number = np.arange(instance.n_tiles, dtype=np.int64)
     is_out = (names == "out_proj") | (names == "residual")
     kind = np.where(is_out, 0, operator)

@@ -40,10 +40,23 @@ _STEP: Mapping[str, int] = {
 _GATE = 3
 """Step of the z half of ``in_proj``."""
 
+_OF_ROWS = ("decay_mask", "chunk_CB", "mul_mask", "chunk_diag")
+_OF_CHUNK = ("pass_state", "add_off")
+
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Per tile: phase, step, and the channel by which it is filed: its first, or for sums over channels its last."""
+    """Where each tile belongs.
+
+    Attributes
+    ----------
+    phase, step
+        Phase of the block, and step within a piece of channels.
+    channel
+        The channel by which a tile is filed: its first, or for sums over channels its last.
+    names
+        Operators.
+    """
 
     phase: IntArray
     step: IntArray
@@ -88,6 +101,17 @@ def places(instance: Instance, meta: TileMeta, *, gate_early: bool, out_late: bo
     late = ("out_proj", "residual") if family == "mamba" else ("norm_scale", "out_proj", "residual")
     phase[np.isin(names, late) & out_late] = LATE
     return Places(phase, step, _channel(instance, meta, names, d_inner), names)
+
+
+def chunk_stage(instance: Instance, names: Names) -> IntArray:
+    """The order of stages within a chunk: what is small, then row by row what has squares of tokens, then the rest.
+
+    Then matrix products come before what waits for them, but not right before, so that cores for them and cores for the
+    rest work at the same time. Where all cores are alike there is one stage.
+    """
+    if len(set(instance.core_kind.tolist())) == 1:
+        return np.zeros(len(names), dtype=np.int64)
+    return np.where(np.isin(names, _OF_ROWS), 1, np.where(np.isin(names, _OF_CHUNK), 2, 0)).astype(np.int64)
 
 
 def inner_channels(instance: Instance, meta: TileMeta) -> int:

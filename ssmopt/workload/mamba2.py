@@ -256,7 +256,8 @@ def _back(shape: Shape) -> tuple[Operator, ...]:
             "norm_scale",
             (access("gated", *rows), access("ss", "L", shape.group), access("g_gate", "E")),
             "normed",
-            # Scale and weigh every element; mean and reciprocal root per token, again for every piece of channels.
+            # Scale and weigh every element; mean and reciprocal root per token, again for every piece of channels (not
+            # for every group: there are few of them).
             Step("multiply", rows, 2),
             Step("rsqrt", ("L",)),
             Step("multiply", ("L",)),
