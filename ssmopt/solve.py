@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from ssmopt.autotile import choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
-from ssmopt.decode import decode
 from ssmopt.errors import InputError, nearest
-from ssmopt.heuristics.base import Heuristic
+from ssmopt.heuristics.base import Heuristic, schedules_of
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
@@ -255,10 +254,12 @@ class Search:
     def construct(self, heuristics: list[Heuristic]) -> None:
         """Decode every plan of the heuristics, until time is up or one is optimal; at least one is always decoded."""
         for heuristic in heuristics:
-            for order, policy in heuristic.plans(self.instance):
-                if self.schedule is not None and (self.optimal or self.stop()):
+            if self.schedule is not None and (self.optimal or self.stop()):
+                return
+            for schedule in schedules_of(heuristic, self.instance):
+                self.offer(schedule, heuristic.name)
+                if self.optimal or self.stop():
                     return
-                self.offer(decode(self.instance, order, policy, solver=heuristic.name), heuristic.name)
 
     def exact(self, workers: int, seed: int) -> None:
         """Improve the incumbent, and the instance bound, by the exact model."""

@@ -12,9 +12,22 @@ from ssmopt.heuristics.fusion import FUSE_ALL, FUSION_SCHEMES
 from ssmopt.heuristics.heft import HEFT
 from ssmopt.heuristics.layer_by_layer import LAYER_BY_LAYER, LAYER_BY_LAYER_REUSE
 from ssmopt.heuristics.mem_aware import MEM_AWARE
+from ssmopt.heuristics.pipelined import PIPELINED
 
 HEURISTICS: Mapping[str, Heuristic] = MappingProxyType(
-    {h.name: h for h in (LAYER_BY_LAYER, LAYER_BY_LAYER_REUSE, *FUSION_SCHEMES, FUSE_ALL, MEM_AWARE, FUSE_BLOCK, HEFT)}
+    {
+        h.name: h
+        for h in (
+            LAYER_BY_LAYER,
+            LAYER_BY_LAYER_REUSE,
+            *FUSION_SCHEMES,
+            FUSE_ALL,
+            MEM_AWARE,
+            FUSE_BLOCK,
+            PIPELINED,
+            HEFT,
+        )
+    }
 )
 """Constructive heuristics by name, slowest schedules first."""
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -259,13 +260,13 @@ def test_an_invalid_schedule_is_never_returned(monkeypatch: pytest.MonkeyPatch) 
     """Whatever the decoder does: here it forgets the transfers."""
     instance = random_instance(11)
     assert len(ssmopt.decode(instance, instance.topological_order).transfers)
-    decode = SOLVE_MODULE.decode
+    decoded = SOLVE_MODULE.schedules_of
 
-    def forget(*args: object, **kwargs: object) -> Schedule:
-        schedule = decode(*args, **kwargs)
-        return dataclasses.replace(schedule, transfers=type(schedule.transfers).empty())
+    def forget(*args: object) -> Iterator[Schedule]:
+        for schedule in decoded(*args):
+            yield dataclasses.replace(schedule, transfers=type(schedule.transfers).empty())
 
-    monkeypatch.setattr(SOLVE_MODULE, "decode", forget)
+    monkeypatch.setattr(SOLVE_MODULE, "schedules_of", forget)
     with pytest.raises(InvalidScheduleError):
         ssmopt.solve(instance, time_limit=5)
 

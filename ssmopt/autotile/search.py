@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ssmopt.autotile.points import AXES, Point, capacity_bytes, first_points, neighbours
+from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
+from ssmopt.autotile.starts import SHARES, finest_point, first_points
 from ssmopt.bounds import best, lower_bounds
-from ssmopt.decode import decode
+from ssmopt.decode import decode_below
 from ssmopt.errors import CapacityError, InputError
-from ssmopt.heuristics.fuse_block import BlockVariant, block_variants
+from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
+from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, all_orders
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
@@ -25,11 +28,8 @@ _MAX_DECODED = 60_000
 _MAX_TILES = 60_000
 """Candidates with more tiles than this over the whole prompt are left out, as long as there are others."""
 
-_BUDGET = 1_500_000
-"""Tiles decoded in all: about a quarter of a minute on one core."""
-
-_HOPELESS = 1.15
-"""A candidate whose first schedule is this many times longer than the best is not looked at any closer."""
+_BUDGET = 3_000_000
+"""Tiles decoded in all: about half a minute on one core."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,16 @@ class TilingChoice:
     ----------
     tiling
         The choice.
+    variant
+        The order and policy with which it was decoded.
     makespan
         Estimated makespan in cycles: decoded, or extrapolated for long prompts.
     candidates
-        How many tilings were decoded.
+        How many pairs of a tiling and an order were looked at.
     """
 
     tiling: Tiling
+    variant: BlockVariant
     makespan: int
     candidates: int
 
@@ -57,7 +60,7 @@ def choose_tiling(
     should_stop: Callable[[], bool] | None = None,
     on_candidate: Callable[[int, int], None] | None = None,
 ) -> TilingChoice:
-    """Search tilings coordinate by coordinate, by the makespan of their decoded depth-first schedules.
+    """Search tilings and depth-first orders, coordinate by coordinate, by the makespan of their decoded schedules.
 
     Parameters
     ----------
@@ -79,19 +82,21 @@ def choose_tiling(
     search.start()
     improved = True
     while improved and not search.finished:
-        improved = False
-        for axis in AXES:
-            assert search.point is not None
-            for neighbour in neighbours(problem, search.point, axis):
-                improved |= search.try_point(neighbour)
-                if search.finished:
-                    break
-    assert search.point is not None
-    return TilingChoice(search.point.tiling(problem), search.makespan, search.tried)
+        improved = search.descend()
+    assert search.best is not None
+    return TilingChoice(search.best.point.tiling(problem), search.best.variant, search.makespan, search.tried)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A tiling, and the order and policy that it is decoded with."""
+
+    point: Point
+    variant: BlockVariant
 
 
 class _Search:
-    """Points tried, and the best so far."""
+    """Candidates tried, and the best so far."""
 
     def __init__(
         self,
@@ -104,9 +109,8 @@ class _Search:
         self.floor = floor
         self.should_stop = should_stop
         self.on_candidate = on_candidate
-        self.known: set[Point] = set()
-        self.point: Point | None = None
-        self.variant: BlockVariant | None = None
+        self.known: set[_Candidate] = set()
+        self.best: _Candidate | None = None
         self.makespan = 0
         self.tiles = 0
         self.tried = 0
@@ -116,42 +120,62 @@ class _Search:
     @property
     def finished(self) -> bool:
         """Whether nothing better can exist, the budget is spent, or somebody wants an end."""
-        return self.point is not None and (self.late or self.makespan <= self.floor)
-
-    @property
-    def late(self) -> bool:
-        """Whether the budget is spent, or somebody wants an end."""
-        return self.decoded > _BUDGET or (self.should_stop is not None and self.should_stop())
+        late = self.decoded > _BUDGET or (self.should_stop is not None and self.should_stop())
+        return self.best is not None and (late or self.makespan <= self.floor)
 
     def start(self) -> None:
         """Try a point of each family and loop order that leaves room; failing that, any that fits."""
         for max_tiles in (_MAX_TILES, 1 << 62):
             self.max_tiles = max_tiles
-            for share in (8, 4, 16, 2):
-                for point in first_points(self.problem, share):
-                    self.try_point(point)
-                    if self.finished:
-                        break
-                if self.point is not None:
+            for share in SHARES:
+                for point, order in itertools.product(first_points(self.problem, share), FIRST_ORDERS):
+                    if not self.finished:
+                        self.try_one(_Candidate(point, BlockVariant(order, *FIRST_ROOM)))
+                if self.best is not None:
                     self.max_tiles = max(_MAX_TILES, self.tiles)
                     return
             self.known.clear()
         raise _no_room(self.problem)
 
-    def try_point(self, point: Point) -> bool:
-        """Decode a point unless it is known; True when it is the best so far."""
-        if point in self.known:
+    def descend(self) -> bool:
+        """Move along each axis once; True when something improved."""
+        improved = False
+        for axis in ("order", "room", *AXES):
+            assert self.best is not None
+            for candidate in self._along(self.best, axis):
+                improved |= self.try_one(candidate)
+                if self.finished:
+                    return improved
+        return improved
+
+    def _along(self, here: _Candidate, axis: str) -> Iterator[_Candidate]:
+        variant = here.variant
+        if axis == "order":
+            for order in all_orders():
+                yield dataclasses.replace(here, variant=dataclasses.replace(variant, order=order))
+        elif axis == "room":
+            for reserve, deferred in ROOMS:
+                room = BlockVariant(variant.order, reserve, deferred)
+                yield dataclasses.replace(here, variant=room)
+        else:
+            for point in neighbours(self.problem, here.point, axis):
+                yield dataclasses.replace(here, point=point)
+
+    def try_one(self, candidate: _Candidate) -> bool:
+        """Decode a candidate unless it is known; True when it is the best so far."""
+        if candidate in self.known:
             return False
-        self.known.add(point)
+        self.known.add(candidate)
+        point = candidate.point
         instance = self._instance(point)
         if instance is None:
             return False
         self.tried += 1
-        makespan, variant = self._estimate(instance, point)
         tiles = instance.n_tiles * self.problem.seq_len // _decoded_tokens(self.problem, point)
-        if self.point is not None and (makespan, tiles) >= (self.makespan, self.tiles):
+        makespan = self._estimate(instance, candidate)
+        if makespan is None or (self.best is not None and (makespan, tiles) >= (self.makespan, self.tiles)):
             return False
-        self.point, self.variant, self.makespan, self.tiles = point, variant, makespan, tiles
+        self.best, self.makespan, self.tiles = candidate, makespan, tiles
         if self.on_candidate is not None:
             self.on_candidate(self.tried, makespan)
         return True
@@ -169,38 +193,28 @@ class _Search:
             instance.check_capacity()
         except InputError:
             return None
-        if self.point is not None and _work(instance) * self.problem.seq_len // tokens > self.makespan:
+        if self.best is not None and _work(instance) * self.problem.seq_len // tokens > self.makespan:
             return None
         return instance
 
-    def _estimate(self, instance: Instance, point: Point) -> tuple[int, BlockVariant]:
-        """Makespan of the whole prompt by the best variant; the one that won last goes first."""
+    def _estimate(self, instance: Instance, candidate: _Candidate) -> int | None:
+        """Makespan of the whole prompt; None when it is longer than the best."""
+        point = candidate.point
         tokens = _decoded_tokens(self.problem, point)
         beyond, period = self.problem.seq_len - tokens, _period(self.problem, point)
-        shorter = None
-        if beyond:
-            fewer = dataclasses.replace(self.problem, seq_len=tokens - period)
-            shorter = build_tiles(fewer, point.tiling(self.problem))
-        variants = block_variants(instance)
-        if self.variant in variants:
-            variants.remove(self.variant)
-            variants.insert(0, self.variant)
-        elif point.loop_order == "channels":
-            variants.reverse()  # The orders that need least room first.
-        found: list[tuple[int, int]] = []
-        for rank, variant in enumerate(variants):
-            makespan = self._decode(instance, variant)
-            if shorter is not None:
-                makespan += (makespan - self._decode(shorter, variant)) * beyond // period
-            found.append((makespan, rank))
-            if self.late or makespan > _HOPELESS * min(self.makespan or makespan, min(found)[0]):
-                break
-        makespan, rank = min(found)
-        return makespan, variants[rank]
+        cutoff = None if self.best is None or beyond else self.makespan + 1
+        makespan = self._decode(instance, candidate.variant, cutoff)
+        if makespan is None or not beyond:
+            return makespan
+        fewer = dataclasses.replace(self.problem, seq_len=tokens - period)
+        shorter = self._decode(build_tiles(fewer, point.tiling(self.problem)), candidate.variant, None)
+        assert shorter is not None
+        return makespan + (makespan - shorter) * beyond // period
 
-    def _decode(self, instance: Instance, variant: BlockVariant) -> int:
+    def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
         self.decoded += instance.n_tiles
-        return decode(instance, *variant.plan(instance)).makespan
+        schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
+        return None if schedule is None else schedule.makespan
 
 
 def _decoded_tokens(problem: Problem, point: Point) -> int:
@@ -222,9 +236,7 @@ def _work(instance: Instance) -> int:
 
 def _no_room(problem: Problem) -> CapacityError:
     """The error for the candidate that needs least: a token at a time, and the finest cuts that are looked at."""
-    fine = min((problem.model.d_inner - 1).bit_length(), 9)
-    point = Point("tokens", 1, 1, 1, fine, fine, fine, 0, fine)
-    instance = build_tiles(dataclasses.replace(problem, seq_len=1), point.tiling(problem))
+    instance = build_tiles(dataclasses.replace(problem, seq_len=1), finest_point(problem).tiling(problem))
     need, tile = instance.minimum_capacity()
     capacity = capacity_bytes(problem)
     return CapacityError(

@@ -38,14 +38,43 @@ def decode(instance: Instance, order: IntArray, policy: Policy | None = None, *,
     InputError
         The order is no topological order, or tensors live in several memories.
     """
+    schedule = decode_below(instance, order, policy, cutoff=None, solver=solver)
+    assert schedule is not None
+    return schedule
+
+
+def decode_below(
+    instance: Instance, order: IntArray, policy: Policy | None = None, *, cutoff: int | None, solver: str = "decode"
+) -> Schedule | None:
+    """`decode`, but None as soon as the transfers alone take ``cutoff`` cycles or more (None: never).
+
+    Raises
+    ------
+    CapacityError, InputError
+        As `decode`.
+    """
     instance.check_capacity()
     _check_order(instance, order)
     memory = working_memory(instance)
     capacity = int(instance.memory_capacity[memory])
     policy = policy or Policy()
     uses, segments = decide_retention(instance, order, capacity, policy)
+    if cutoff is not None and _traffic_cycles(instance, memory, segments) >= cutoff:
+        return None
     timing = run(instance, order, uses, segments, capacity, memory, prefetch=policy.prefetch)
     return _tables(order, memory, uses, segments, timing, solver)
+
+
+def _traffic_cycles(instance: Instance, memory: int, segments: Segments) -> int:
+    """Cycles that the transfers take at least, spread evenly over the lanes between DRAM and the memory."""
+    channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends and memory in ends]
+    if not channels:
+        return 0
+    fastest = max(channels, key=lambda c: int(instance.channel_bandwidth[c]))
+    size = instance.tensor_bytes[segments.tensor]
+    cycles = instance.transfer_cycles(size[segments.loaded], fastest).sum()
+    cycles += instance.transfer_cycles(size[segments.stored], fastest).sum()
+    return int(cycles) // int(instance.channel_lanes[channels].sum())
 
 
 def working_memory(instance: Instance) -> int:

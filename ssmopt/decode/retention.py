@@ -155,6 +155,30 @@ def _profile(uses: Uses, size: IntArray, dropped: BoolArray, n: int, lag: int) -
     return np.cumsum(change)[:-1]
 
 
+def _changes(*keys: IntArray) -> BoolArray:
+    """Where any of the keys differs from the entry before; true at the first."""
+    head = np.ones(len(keys[0]), dtype=np.bool_)
+    for key in keys:
+        if len(key):
+            head[1:] &= key[1:] == key[:-1]
+    head[1:] = ~head[1:]
+    return head
+
+
+def batches(size: IntArray, most_bytes: int, *keys: IntArray) -> IntArray:
+    """Where batches of loads begin: loads with equal keys, up to so many bytes together."""
+    head = _changes(*keys)
+    before = np.cumsum(size) - size
+    group = np.cumsum(head) - 1
+    bucket = (before - before[head][group]) // max(most_bytes, 1) if len(size) else before
+    return np.flatnonzero(_changes(group, bucket))
+
+
+def batch_bytes(capacity: int) -> int:
+    """How many bytes of loads for one tile wait together: little enough not to delay the first of them."""
+    return capacity // 64
+
+
 def _next_over(profile: IntArray, limit: IntArray, start: int) -> int:
     """First position from ``start`` on at which the profile exceeds the limit; -1 if there is none."""
     block = 256
@@ -174,23 +198,33 @@ def _evict(uses: Uses, size: IntArray, dropped: BoolArray, profile: IntArray, li
     """
     gap = np.flatnonzero(~uses.first & ~dropped)
     gap = gap[uses.position[gap] - uses.position[gap - 1] > 1 + lag]
-    gap = gap[np.argsort(uses.position[gap - 1], kind="stable")]
+    gap = gap[np.lexsort((gap, -size[gap], uses.position[gap], uses.position[gap - 1]))]
     begin, end = uses.position[gap - 1] + lag, uses.position[gap]
-    idle: list[tuple[int, int, int]] = []
+    # Pieces of one tensor often wait between the same two tiles: they are one entry of the heap.
+    heads = np.flatnonzero(_changes(begin, end))
+    ends_at, begins_at = end[heads], begin[heads]
+    sizes, tails = size[gap].tolist(), np.append(heads[1:], len(gap)).tolist()
+    idle: list[tuple[int, int, int, int]] = []
     seen = 0
     over = _next_over(profile, limit, 0)
     while over >= 0:
-        until = int(np.searchsorted(begin, over))
-        fresh = np.arange(seen, until)[end[seen:until] > over]
-        for g in fresh.tolist():
-            heapq.heappush(idle, (-int(end[g]), -int(size[gap[g]]), g))
+        until = int(np.searchsorted(begins_at, over))
+        for entry in (np.arange(seen, until)[ends_at[seen:until] > over]).tolist():
+            g = int(heads[entry])
+            heapq.heappush(idle, (-int(ends_at[entry]), -sizes[g], entry, g))
         seen = until
         excess = int(profile[over] - limit[over])
         while excess > 0:
-            _, negative_size, g = heapq.heappop(idle)
-            dropped[gap[g]] = True
-            profile[begin[g] + 1 : end[g]] += negative_size
-            excess += negative_size
+            negative_end, _, entry, first = heapq.heappop(idle)
+            g, tail, freed = first, tails[entry], 0
+            while g < tail and freed < excess:
+                freed += sizes[g]
+                g += 1
+            dropped[gap[first:g]] = True
+            profile[int(begins_at[entry]) + 1 : -negative_end] -= freed
+            excess -= freed
+            if g < tail:
+                heapq.heappush(idle, (negative_end, -sizes[g], entry, g))
         over = _next_over(profile, limit, over + 1)
     # Gaps that ended before an overflow stay in the heap, but only behind those that end later: the furthest next use
     # comes first, and a position without enough live gaps cannot exceed a limit that is at least its own need.
@@ -229,13 +263,16 @@ def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacit
     """Let each load run ahead as far as room lasts, never overtaking an earlier load."""
     load = np.flatnonzero(segments.loaded)
     load = load[np.argsort(segments.first[load], kind="stable")]
-    size = instance.tensor_bytes[segments.tensor[load]].tolist()
-    first = segments.first[load].tolist()
-    floor = (segments.previous_last()[load] + 1).tolist()
+    size = instance.tensor_bytes[segments.tensor[load]]
+    heads = batches(size, batch_bytes(capacity), segments.first[load])
+    if not len(heads):
+        return
+    first = segments.first[load][heads].tolist()
+    floor = np.maximum.reduceat(segments.previous_last()[load] + 1, heads).tolist()
     begin = list(first)
     frontier = 0
-    for i in range(len(first)):
-        use, n_bytes = first[i], size[i]
+    for i, n_bytes in enumerate(np.add.reduceat(size, heads).tolist()):
+        use = first[i]
         low = max(frontier, floor[i], use - _PREFETCH_WINDOW)
         start = use
         block = 32
@@ -251,16 +288,22 @@ def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacit
             profile[start:use] += n_bytes
         begin[i] = start
         frontier = start
-    segments.begin[load] = begin
+    segments.begin[load] = np.repeat(begin, np.diff(np.append(heads, len(load))))
 
 
 def _extend_release(profile: IntArray, capacity: int, n_bytes: int, start: int, end: int) -> int:
     """Add ``n_bytes`` from ``start`` on while room lasts, before ``end``; returns the last position reached."""
-    if start >= end:
-        return start - 1
-    stop = _next_over(profile[:end], np.broadcast_to(np.int64(capacity - n_bytes), end), start)
-    stop = end if stop < 0 else stop
-    profile[start:stop] += n_bytes
+    room, stop, block = capacity - n_bytes, start, 32
+    while stop < end:
+        over = profile[stop : min(stop + block, end)] > room
+        first = int(over.argmax())
+        if over[first]:
+            stop += first
+            break
+        stop = min(stop + block, end)
+        block *= 2
+    if stop > start:
+        profile[start:stop] += n_bytes
     return stop - 1
 
 

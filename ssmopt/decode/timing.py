@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssmopt.csr import Csr, IntArray
-from ssmopt.decode.retention import Segments, Uses
+from ssmopt.decode.retention import Segments, Uses, batch_bytes, batches
 from ssmopt.instance import DRAM, NOT_ADMISSIBLE, Instance
 
 NEVER = -1
@@ -45,9 +45,11 @@ class _Waits:
 
     load: IntArray
     store: IntArray
-    load_release: list[int]
+    batch: IntArray
     load_store: list[int]
-    load_after: list[int]
+    batch_release: list[int]
+    batch_waits: list[bool]
+    batch_after: list[int]
     tile_release: list[int]
     tile_load: list[int]
     stores_until: list[int]
@@ -102,24 +104,41 @@ def _waits(
         (made_at > 0) & (taken_by_tile > capacity), np.searchsorted(freed, taken_by_tile - capacity), NEVER
     )
 
+    # Small loads for one tile are one transfer as far as waiting is concerned.
+    batch = batches(size[load], batch_bytes(capacity), segments.begin[load], segments.first[load])
     rank = np.full(len(segments), NEVER, dtype=np.int64)
-    rank[load] = np.arange(len(load), dtype=np.int64)
+    rank[load] = np.repeat(np.arange(len(batch), dtype=np.int64), _lengths(batch, len(load)))
     tile_load = np.full(n, NEVER, dtype=np.int64)
     np.maximum.at(tile_load, uses.position, rank[segments.of_use])
 
     store_rank = np.full(len(segments), NEVER, dtype=np.int64)
     store_rank[store] = np.arange(len(store), dtype=np.int64)
+    load_store = _latest_store(segments, store_rank)[load]
+    after = (segments.previous_last() if prefetch else segments.first - 1)[load]
     return _Waits(
         load=load,
         store=store,
-        load_release=load_release.tolist(),
-        load_store=_latest_store(segments, store_rank)[load].tolist(),
-        load_after=(segments.previous_last() if prefetch else segments.first - 1)[load].tolist(),
+        batch=batch,
+        load_store=load_store.tolist(),
+        batch_release=_largest(load_release, batch),
+        batch_waits=(np.array(_largest(load_store, batch), dtype=np.int64) >= 0).tolist(),
+        batch_after=_largest(after, batch),
         tile_release=tile_release.tolist(),
         tile_load=tile_load.tolist(),
         stores_until=np.cumsum(np.bincount(segments.release[store], minlength=n)).tolist(),
         by_release=np.argsort(segments.release[store], kind="stable").tolist(),
     )
+
+
+def _lengths(batch: IntArray, n: int) -> IntArray:
+    """Numbers of loads of each batch."""
+    return np.diff(np.append(batch, n))
+
+
+def _largest(values: IntArray, batch: IntArray) -> list[int]:
+    """The largest value of each batch."""
+    largest: list[int] = np.maximum.reduceat(values, batch).tolist() if len(batch) else []
+    return largest
 
 
 def _latest_store(segments: Segments, store_rank: IntArray) -> IntArray:
@@ -164,7 +183,12 @@ class _Machine:
         self.single_lane = len(self.lane_channel) == 1
         size = instance.tensor_bytes[segments.tensor]
         lanes = self.lane_channel
-        self.load_cycles = [instance.transfer_cycles(size[waits.load], c).tolist() for c in lanes]
+        self.single_cycles = [instance.transfer_cycles(size[waits.load], c) for c in lanes]
+        self.batch_cycles = [
+            np.add.reduceat(cycles, waits.batch).tolist() if len(waits.batch) else [] for cycles in self.single_cycles
+        ]
+        self.batch_end_of = np.append(waits.batch[1:], len(waits.load)).tolist()
+        self.batch_first = waits.batch.tolist()
         self.store_cycles = [instance.transfer_cycles(size[waits.store], c).tolist() for c in lanes]
         self.store_written = segments.written[waits.store].tolist()
 
@@ -172,9 +196,8 @@ class _Machine:
         self.start = [0] * self.n
         self.end = [0] * self.n
         self.ended_by = [0] * self.n
-        self.load_start: list[int] = []
-        self.load_end: list[int] = []
-        self.load_lane: list[int] = []
+        self.batch_start: list[int] = []
+        self.batch_lane: list[int] = []
         self.loads_ended_by: list[int] = []
         self.store_start = [NEVER] * len(waits.store)
         self.store_end = [NEVER] * len(waits.store)
@@ -235,22 +258,24 @@ class _Machine:
         return max(self.ended_by[position], self.forced_ended_by[count])
 
     def _load(self, i: int, p: int) -> None:
-        release = self.waits.load_release[i]
+        """Lay out a batch of loads, one after another on one lane."""
+        release = self.waits.batch_release[i]
         ready = self._released(release) if release >= 0 else 0
-        store = self.waits.load_store[i]
-        if store >= 0:
-            if self.store_start[store] < 0:
-                self._store(store)
-            ready = max(ready, self.store_end[store])
-        after = self.waits.load_after[i]
+        if self.waits.batch_waits[i]:
+            for store in self.waits.load_store[self.batch_first[i] : self.batch_end_of[i]]:
+                if store >= 0:
+                    if self.store_start[store] < 0:
+                        self._store(store)
+                    if self.store_end[store] > ready:
+                        ready = self.store_end[store]
+        after = self.waits.batch_after[i]
         if after >= 0:
             ready = max(ready, self.ended_by[after])
         self._fill(ready, p)
-        lane, start, end = self._earliest(ready, self.load_cycles, i)
+        lane, start, end = self._earliest(ready, self.batch_cycles, i)
         self.lane_free[lane] = end
-        self.load_start.append(start)
-        self.load_end.append(end)
-        self.load_lane.append(lane)
+        self.batch_start.append(start)
+        self.batch_lane.append(lane)
         self.loads_ended_by.append(max(end, self.loads_ended_by[-1]) if i else end)
 
     def _fill(self, until: int, p: int) -> None:
@@ -294,14 +319,21 @@ class _Machine:
         def array(values: list[int]) -> IntArray:
             return np.array(values, dtype=np.int64)
 
+        lengths = _lengths(self.waits.batch, len(self.waits.load))
+        lane = np.repeat(array(self.batch_lane), lengths)
+        cycles = np.array(self.single_cycles, dtype=np.int64).reshape(len(self.lane_channel), len(lane))[
+            lane, np.arange(len(lane))
+        ]
+        before = np.cumsum(cycles) - cycles
+        load_start = np.repeat(array(self.batch_start) - before[self.waits.batch], lengths) + before
         return Timing(
             tile_core=array(self.core),
             tile_start=array(self.start),
             tile_end=array(self.end),
             load_segment=self.waits.load,
-            load_channel=channel[array(self.load_lane)],
-            load_start=array(self.load_start),
-            load_end=array(self.load_end),
+            load_channel=channel[lane],
+            load_start=load_start,
+            load_end=load_start + cycles,
             store_segment=self.waits.store,
             store_channel=channel[array(self.store_lane)],
             store_start=array(self.store_start),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ssmopt.csr import Csr, IntArray
-from ssmopt.decode import Policy
+from ssmopt.decode import Policy, decode
 from ssmopt.errors import InputError
 from ssmopt.instance import Instance, TileMeta
 from ssmopt.problem import FORMS, Problem
+from ssmopt.schedule import Schedule
 from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
 from ssmopt.workload.cuts import projection_tiling
 from ssmopt.workload.tiles import build_tiles
@@ -31,7 +32,7 @@ class Heuristic:
     name, summary, source
         Name, what it does in one line, and where it comes from.
     plans
-        Orders with policies to decode; the best schedule counts.
+        Orders with policies to decode, or decoded already, made one after another as asked for; the best counts.
     prescribe
         The tiling that its definition asks for, from the given or default one, and a note when the capacity forced a
         cut; None when it takes any tiling.
@@ -44,7 +45,7 @@ class Heuristic:
     name: str
     summary: str
     source: str
-    plans: Callable[[Instance], list[Plan]]
+    plans: Callable[[Instance], Iterable[Plan | Schedule]]
     prescribe: Callable[[Problem, Tiling], tuple[Tiling, str]] | None = None
     needs_meta: bool = True
     forms: tuple[str, ...] = FORMS
@@ -55,6 +56,12 @@ class Heuristic:
         if problem is not None and problem.form not in self.forms:
             return False
         return not self.needs_meta or isinstance(target, Problem) or (target.meta is not None and problem is not None)
+
+
+def schedules_of(heuristic: Heuristic, instance: Instance) -> Iterator[Schedule]:
+    """The schedule of each plan, decoded when it is asked for."""
+    for plan in heuristic.plans(instance):
+        yield plan if isinstance(plan, Schedule) else decode(instance, *plan, solver=heuristic.name)
 
 
 def tile_meta(instance: Instance) -> TileMeta:

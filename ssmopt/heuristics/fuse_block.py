@@ -9,15 +9,27 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
 from ssmopt.heuristics.base import Heuristic, Plan, sort_by, tile_meta, topological
-from ssmopt.heuristics.places import LATE, WHOLE, chunk_stage, chunk_tokens, inner_channels, places, tile_range
-from ssmopt.instance import Instance
+from ssmopt.heuristics.places import (
+    GATE_AHEAD,
+    LATE,
+    SECOND,
+    WHOLE,
+    BlockOrder,
+    BoolArray,
+    chunk_stage,
+    chunk_tokens,
+    inner_channels,
+    places,
+    tile_range,
+)
+from ssmopt.instance import NOT_ADMISSIBLE, Instance
 from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import part_cuts
 from ssmopt.workload.graph import SEQUENTIAL, STATE_UPDATE
 from ssmopt.workload.operators import Parts
 
 
-def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool = False) -> IntArray:
+def block_order(instance: Instance, choices: BlockOrder | None = None) -> IntArray:
     """Depth-first order of a block.
 
     A token tile has phases (`ssmopt.heuristics.places`) that sums over all channels set apart; within one, piece after
@@ -28,16 +40,17 @@ def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool 
     ----------
     instance
         Tiles of a block, with the operators that they belong to.
-    gate_early, out_late
-        See `ssmopt.heuristics.places.places`.
+    choices
+        See `ssmopt.heuristics.places.BlockOrder`; None takes its defaults.
     """
+    choices = choices or BlockOrder()
     meta = tile_meta(instance)
     tiling = instance.tiling or Tiling(tokens=int(tile_range(meta, "L")[1].max(initial=1)))
     d_inner = inner_channels(instance, meta)
     token = tile_range(meta, "L")[0]
     column = tile_range(meta, "K")[0]
     operator = meta.operator.astype(np.int64)
-    place = places(instance, meta, gate_early=gate_early, out_late=out_late)
+    place = places(instance, meta, choices)
     phase, step, channel, names = place.phase, place.step, place.channel, place.names
     pieces = np.searchsorted(_channel_cuts(instance, d_inner, tiling.channel_splits), channel, side="right") - 1
     piece = np.where((phase == WHOLE) | (phase == LATE), 0, pieces)
@@ -65,8 +78,8 @@ def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool 
     token_tile = token // block_tokens(instance, tiling.tokens)
     if tiling.loop_order == "channels":
         # A piece of a weight serves all token tiles before the next piece is loaded.
-        if not out_late:
-            out_column, share = share, out_column
+        along = phase != LATE
+        out_column, share = np.where(along, share, out_column), np.where(along, out_column, share)
         keys: tuple[IntArray, ...] = (
             phase,
             team,
@@ -83,8 +96,30 @@ def block_order(instance: Instance, *, gate_early: bool = False, out_late: bool 
     else:
         keys = (token_tile, phase, team, step, *state, kind, out_column, member, column, summed, share)
     # A piece of a weight serves all sequences.
-    keys = (*keys, sequence)
-    return topological(instance, sort_by(*keys, operator, number))
+    order = sort_by(*keys, sequence, operator, number)
+    if choices.mixed:
+        is_beside = (phase == SECOND) & (is_out | ((names == "in_proj") & (step == GATE_AHEAD)))
+        block = np.zeros_like(token_tile) if tiling.loop_order == "channels" else token_tile
+        slot = team + (is_beside & is_out)
+        order = _mix(instance, order, (block, phase, slot), is_beside)
+    return topological(instance, order)
+
+
+def _mix(instance: Instance, order: IntArray, slots: tuple[IntArray, ...], beside: BoolArray) -> IntArray:
+    """Within each slot, lay the tiles that run beside the others evenly among them, by their durations."""
+    cycles = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration).min(axis=1)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order), dtype=np.int64)
+    by_class = np.lexsort((place, beside, *slots[::-1]))
+    keys = np.stack([*(key[by_class] for key in slots), beside[by_class]])
+    head = np.ones(len(order), dtype=np.bool_)
+    head[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    run = np.cumsum(head) - 1
+    before = np.cumsum(cycles[by_class]) - cycles[by_class]
+    total = np.bincount(run, weights=cycles[by_class]).astype(np.int64)
+    fraction = np.empty_like(order)
+    fraction[by_class] = (before - before[head][run]) * (1 << 20) // total[run]
+    return np.lexsort((place, fraction, *slots[::-1]))
 
 
 def _channel_cuts(instance: Instance, d_inner: int, pieces: int) -> IntArray:
@@ -109,38 +144,23 @@ def _cores_of_state(instance: Instance) -> int:
 class BlockVariant:
     """One depth-first order and policy; shares are sixteenths of the memory."""
 
-    gate_early: bool
-    out_late: bool
+    order: BlockOrder
     reserve: int
     deferred: int
 
     def plan(self, instance: Instance) -> Plan:
         """The order and the policy for an instance."""
         share = int(instance.memory_capacity.max()) // 16
-        order = block_order(instance, gate_early=self.gate_early, out_late=self.out_late)
+        order = block_order(instance, self.order)
         return order, Policy(reserve_bytes=share * self.reserve, deferred_store_bytes=share * self.deferred)
 
 
-def block_variants(
-    instance: Instance, rooms: tuple[tuple[int, int], ...] = ((0, 2), (2, 2), (4, 2))
-) -> list[BlockVariant]:
-    """Variants worth trying: each choice of order where it makes a difference, with each pair of shares."""
-    orders: list[IntArray] = []
-    variants = []
-    for early, late in ((False, False), (True, False), (True, True)):
-        order = block_order(instance, gate_early=early, out_late=late)
-        if not any(np.array_equal(order, known) for known in orders):
-            orders.append(order)
-            variants += [BlockVariant(early, late, reserve, deferred) for reserve, deferred in rooms]
-    return variants
-
-
-_ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (3, 1), (4, 2), (4, 6), (8, 6))
+ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (3, 1), (4, 2), (4, 6), (8, 6))
 """Shares of the memory (sixteenths) held back for loads that run ahead, and for stores that wait."""
 
 
 def _fuse_block(instance: Instance) -> list[Plan]:
-    return [variant.plan(instance) for variant in block_variants(instance, _ROOMS)]
+    return [BlockVariant(BlockOrder(), reserve, deferred).plan(instance) for reserve, deferred in ROOMS]
 
 
 FUSE_BLOCK = Heuristic(

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmopt.csr import IntArray
+from ssmopt.errors import InputError, nearest
 from ssmopt.instance import Instance, TileMeta
 from ssmopt.model import Model
 from ssmopt.workload.graph import STATE_UPDATE
 
 Names = npt.NDArray[np.str_]
+BoolArray = npt.NDArray[np.bool_]
 
 WHOLE, FIRST, SECOND, THIRD, LATE = range(5)
 """Phases; in the first and in the last one, pieces of channels do not matter."""
@@ -37,8 +39,42 @@ _STEP: Mapping[str, int] = {
     "out_proj": 7,
     "residual": 8,
 }
-_GATE = 3
-"""Step of the z half of ``in_proj``."""
+_GATE, GATE_AHEAD = 3, 0
+"""Step of the z half of ``in_proj``, and its step when it runs ahead of the channels that it belongs to."""
+
+GATES = ("late", "early", "ahead")
+OUTS = ("along", "split", "late")
+
+
+@dataclass(frozen=True)
+class BlockOrder:
+    """Choices of a depth-first order.
+
+    Attributes
+    ----------
+    gate
+        When the z half of ``in_proj`` (in Mamba-2 the x half, too) runs. ``late``: with the channels that need it, so
+        that nothing of it has to wait. ``early``: in the first phase, so that the normalised input need not stay for
+        the second. ``ahead``: spread over the channels before those that need it, so that its weights are loaded while
+        states are updated.
+    out
+        When ``out_proj`` runs. ``along``: channel by channel with the rest, so that nothing but its sums stays.
+        ``late``: as a phase of its own, column by column, so that sums need not stay while channels are walked.
+        ``split``: the first piece of its columns along with the channels, the others late.
+    mixed
+        Whether, while the states of a piece of channels are updated, the projections around them go on tile by tile:
+        the z half of ``in_proj`` spread over the channels that it belongs to, and ``out_proj`` for the piece before.
+    """
+
+    gate: str = "late"
+    out: str = "along"
+    mixed: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (("gate", self.gate, GATES), ("out", self.out, OUTS)):
+            if value not in choices:
+                raise InputError(f"unknown value {value!r}{nearest(value, choices)}", key=name)
+
 
 _OF_ROWS = ("decay_mask", "chunk_CB", "mul_mask", "chunk_diag")
 _OF_CHUNK = ("pass_state", "add_off")
@@ -64,7 +100,7 @@ class Places:
     names: Names
 
 
-def places(instance: Instance, meta: TileMeta, *, gate_early: bool, out_late: bool) -> Places:
+def places(instance: Instance, meta: TileMeta, order: BlockOrder) -> Places:
     """Places of all tiles.
 
     Mamba-1: ``x_proj`` sums over all channels, so that a token tile has two phases, before and after it. Mamba-2: B, C
@@ -75,32 +111,53 @@ def places(instance: Instance, meta: TileMeta, *, gate_early: bool, out_late: bo
     ----------
     instance, meta
         Tiles of a block, and the operators that they belong to.
-    gate_early
-        The z half of ``in_proj`` (in Mamba-2 the x half, too) belongs to the first phase: then the normalised input
-        need not stay for the second.
-    out_late
-        ``out_proj`` is a phase of its own, column by column: then its sums need not stay while channels are walked.
+    order
+        The choices that are left.
     """
     family = "mamba" if instance.problem is None else instance.problem.model.family
     names = np.array(meta.operators)[meta.operator]
     phase = np.array([_PHASE[family].get(name, SECOND) for name in meta.operators], dtype=np.int64)[meta.operator]
     step = np.array([_STEP.get(name, 0) for name in meta.operators], dtype=np.int64)[meta.operator]
     d_inner = inner_channels(instance, meta)
+    channel = _channel(instance, meta, names, d_inner)
     column = tile_range(meta, "K")[0]
+    early = order.gate == "early"
     projected = names == "in_proj"
     if family == "mamba":
         is_gate = projected & (column >= d_inner)
-        phase[is_gate] = FIRST if gate_early else SECOND
+        phase[is_gate] = FIRST if early else SECOND
     else:
         is_gate = projected & (column < d_inner)
         convolved = np.isin(names, ("conv1d", "silu_xBC"))
         shared = (projected & (column >= 2 * d_inner)) | (convolved & (tile_range(meta, "X")[0] >= d_inner))
-        phase[shared | ((projected | convolved) & gate_early)] = FIRST
+        phase[shared | ((projected | convolved) & early)] = FIRST
     step[is_gate] = _GATE
+    if not early and is_gate.any() and (order.mixed or order.gate == "ahead"):
+        channel[is_gate] = _spread(meta, channel, is_gate, d_inner, int(order.gate == "ahead"))[is_gate]
+        step[is_gate] = GATE_AHEAD
     step[phase == FIRST] = 0
-    late = ("out_proj", "residual") if family == "mamba" else ("norm_scale", "out_proj", "residual")
-    phase[np.isin(names, late) & out_late] = LATE
-    return Places(phase, step, _channel(instance, meta, names, d_inner), names)
+    late = np.isin(names, ("out_proj", "residual") if family == "mamba" else ("norm_scale", "out_proj", "residual"))
+    if order.out == "late":
+        phase[late] = LATE
+    elif order.out == "split":
+        phase[late & (tile_range(meta, "D")[0] > 0)] = LATE
+    return Places(phase, step, channel, names)
+
+
+def _spread(meta: TileMeta, channel: IntArray, chosen: BoolArray, d_inner: int, ahead: int) -> IntArray:
+    """Per tile: the channel beside which it runs when the chosen tiles are spread over channels.
+
+    The pieces of a sum over ``D`` are spread evenly over the channels of their own columns, or over those of the
+    columns before (``ahead`` = 1; the first piece of columns then all goes to the first channel).
+    """
+    starts = np.unique(channel[chosen])
+    bounds = np.concatenate([starts, np.array([d_inner], dtype=np.int64)])
+    group = np.searchsorted(starts, channel, side="right") - 1
+    beside = np.maximum(group - ahead, 0)
+    low, high = tile_range(meta, "D")
+    width = np.where(group >= ahead, bounds[beside + 1] - bounds[beside], 0)
+    moved: IntArray = bounds[beside] + width * low // max(1, int(high[chosen].max(initial=1)))
+    return moved
 
 
 def chunk_stage(instance: Instance, names: Names) -> IntArray:

@@ -14,9 +14,8 @@ from random_instances import random_instance
 from small_problems import core_group, hardware, machines, problems, tilings
 
 import ssmopt
-from ssmopt.decode import decode
 from ssmopt.errors import InputError
-from ssmopt.heuristics.base import Heuristic, one_token_tiling, topological
+from ssmopt.heuristics.base import Heuristic, one_token_tiling, schedules_of, topological
 from ssmopt.heuristics.heft import upward_rank
 from ssmopt.instance import DRAM, OUTPUT, Instance
 from ssmopt.model import Model
@@ -50,7 +49,7 @@ def prescribed(heuristic: Heuristic, problem: Problem, tiling: Tiling) -> tuple[
 
 def schedules(heuristic: Heuristic, instance: Instance) -> list[Schedule]:
     """The schedule of every plan, each found valid."""
-    decoded = [decode(instance, order, policy) for order, policy in heuristic.plans(instance)]
+    decoded = list(schedules_of(heuristic, instance))
     for schedule in decoded:
         assert [str(v) for v in validate(instance, schedule)] == []
     return decoded
@@ -335,14 +334,12 @@ def test_cuts_of_the_projections_stay_when_channels_are_no_longer_cut() -> None:
 @pytest.mark.parametrize("name", HEURISTICS)
 def test_plans_are_the_same_every_time(name: str) -> None:
     instance, _ = prescribed(HEURISTICS[name], problem_of(4), Tiling(tokens=2, channel_splits=2))
-    first, again = HEURISTICS[name].plans(instance), HEURISTICS[name].plans(instance)
+    first, again = (list(schedules_of(HEURISTICS[name], instance)) for _ in range(2))
     assert len(first) == len(again) >= 1
-    for (order, policy), (other, other_policy) in zip(first, again, strict=True):
-        assert np.array_equal(order, other)
-        assert (policy.reserve_bytes, policy.deferred_store_bytes) == (
-            other_policy.reserve_bytes,
-            other_policy.deferred_store_bytes,
-        )
+    for schedule, other in zip(first, again, strict=True):
+        for table in ("tiles", "transfers", "residencies"):
+            mine, its = (dataclasses.astuple(getattr(s, table)) for s in (schedule, other))
+            assert all(np.array_equal(a, b) for a, b in zip(mine, its, strict=True))
 
 
 def test_fuse_block_moves_nothing_twice_where_there_is_room() -> None:

@@ -1,0 +1,118 @@
+"""Where a search for a tiling begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ssmopt.autotile.ladder import at_least
+from ssmopt.autotile.points import Point, capacity_bytes, most_cores, most_splits, state_tensors, steps_of
+from ssmopt.problem import Problem
+from ssmopt.tiling import LOOP_ORDERS
+
+SHARES = (8, 4, 16, 2)
+"""What part of the memory streamed pieces of weights may take, as one over these, in the order of trying."""
+
+
+def first_points(problem: Problem, share: int) -> Iterator[Point]:
+    """Points whose streamed pieces take ``1 / share`` of the memory, with the most tokens that then fit.
+
+    Where the memory does not hold the activations of a token tile, those that stream them come first.
+    """
+    tight = min(problem.seq_len, 64) * problem.model.d_model * problem.dtype.activations > capacity_bytes(problem) // 2
+    if tight:
+        yield from _streaming(problem, share)
+    yield from _keeping(problem, share)
+    if not tight:
+        yield from _streaming(problem, share)
+
+
+def _keeping(problem: Problem, share: int) -> Iterator[Point]:
+    """Points for memories that hold what projections read or their sums.
+
+    For each loop order one keeps what ``out_proj`` reads and cuts its columns, another keeps its sums.
+    """
+    model, capacity = problem.model, capacity_bytes(problem)
+    size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
+    cores, batch = most_cores(problem), problem.batch
+    piece = max(capacity // (share * cores), 1)
+    w_in, w_out = width * inner * problem.dtype.weights, inner * width * problem.dtype.weights
+    per_token = state_tensors(problem) * inner * model.d_state * size
+    for order in LOOP_ORDERS:
+        tokens = _power_below(capacity * 2 // 3 // (width * size * batch), min(problem.seq_len, 256))
+        # A step of the state update, and what goes in and out of it; two squares of tokens in the chunked form.
+        needs = [per_token, 4 * tokens * batch * inner * size]
+        if problem.form == "chunked":
+            needs.append(3 * tokens * min(model.chunk_size, problem.seq_len) * model.n_heads * size)
+        channels = _steps(problem, "channels", max(cores, *(_pieces(need, capacity // 2) for need in needs)))
+        state_tokens = min(_power_below(capacity // 2 * channels // (per_token * cores), tokens), 16)
+        rows = batch * (tokens if order == "tokens" else problem.seq_len)
+        in_reduction = _steps(problem, "in_reduction", _pieces(rows * width * size, capacity * 2 // 3))
+        in_columns = _steps(problem, "in_columns", max(cores, _pieces(w_in, piece * in_reduction)))
+        kept = _steps(problem, "out_reduction", _pieces(tokens * batch * inner * size, capacity // 2))
+        sums = _steps(problem, "out_columns", _pieces(rows * width * size, capacity * 2 // 3))
+        for columns, reduction in (
+            (_steps(problem, "out_columns", max(cores, _pieces(w_out, piece * kept))), kept),
+            (sums, _steps(problem, "out_reduction", max(cores, _pieces(w_out, piece * sums)))),
+        ):
+            norm = min(_norm_tokens(problem), tokens)
+            yield Point(order, tokens, norm, state_tokens, channels, in_columns, in_reduction, columns, reduction)
+
+
+def _streaming(problem: Problem, share: int) -> Iterator[Point]:
+    """Points for memories that hold no operand of a projection whole: only sums of some columns stay.
+
+    Operands are read again for each group of columns, in pieces; weights are still loaded once. The sums of both
+    projections take the same part of the memory, or those of the first leave room for states beside them.
+    """
+    model, capacity, cores = problem.model, capacity_bytes(problem), most_cores(problem)
+    size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
+    tokens = min(problem.seq_len, 64)
+    rows = tokens * problem.batch
+    piece = max(capacity // (2 * share * cores), 1)
+    weights = width * inner * problem.dtype.weights
+    norm = min(_norm_tokens(problem), tokens)
+    for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity * 2 // 3, 1)):
+        in_columns = _steps(problem, "in_columns", max(cores, _pieces(rows * inner * size, room)))
+        out_columns = _steps(problem, "out_columns", max(cores, _pieces(3 * rows * width * size, 2 * capacity)))
+        # Three tensors of a step of the state update at a time.
+        state = 3 * state_tokens * inner * model.d_state * size
+        yield Point(
+            "channels",
+            tokens,
+            norm,
+            state_tokens,
+            _steps(problem, "channels", max(cores, _pieces(state, room))),
+            in_columns,
+            _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
+            out_columns,
+            _steps(problem, "out_reduction", _pieces(weights, piece * out_columns)),
+        )
+
+
+def finest_point(problem: Problem) -> Point:
+    """A token at a time, and the finest cuts that are looked at."""
+    fine = min(problem.model.d_inner, problem.model.d_model, 512)
+    return Point("tokens", 1, 1, 1, min(fine, most_splits(problem)), fine, fine, 1, fine)
+
+
+def _steps(problem: Problem, axis: str, pieces: int, norm_tokens: int = 1) -> int:
+    """At least so many pieces, as suits the machine."""
+    return at_least(steps_of(problem, axis, norm_tokens), pieces)
+
+
+def _pieces(n_bytes: int, room: int) -> int:
+    """Into how many pieces something has to be cut for one of them to fit."""
+    return -(-n_bytes // max(room, 1))
+
+
+def _norm_tokens(problem: Problem) -> int:
+    """Tokens whose normalisation, input and result together, takes three fifths of the memory."""
+    row = problem.model.d_model * problem.dtype.activations
+    return _power_below(capacity_bytes(problem) * 3 // 5 // (3 * row), problem.seq_len)
+
+
+def _power_below(limit: int, length: int) -> int:
+    """The length itself if it is within the limit, otherwise the largest power of two that is; at least 1."""
+    if length <= limit:
+        return length
+    return 1 << max(0, limit.bit_length() - 1) if limit >= 1 else 1
