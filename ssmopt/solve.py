@@ -25,8 +25,8 @@ _EXACT_TILES = 4_000
 _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
 
-_TILING_SHARE = 0.3
-"""Share of the time limit that the search for a tiling may take."""
+_TILING_SHARE, _TILING_SHARE_ALONE = 0.3, 0.75
+"""Share of the time limit that the search for a tiling may take; the second where no exact solver follows."""
 
 
 def solve(
@@ -215,7 +215,12 @@ def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | Non
             # Candidates are decoded, but not validated: their makespans are no incumbents.
             on_progress(Progress(stop.elapsed, f"tiling {tried}: about {makespan:,}", None, floor))
 
-    return choose_tiling(problem, should_stop=stop.after(_TILING_SHARE), on_candidate=report).tiling
+    early, late = stop.after(_TILING_SHARE), stop.after(_TILING_SHARE_ALONE)
+    return choose_tiling(
+        problem,
+        should_stop=lambda tiles: late() if tiles > _EXACT_TILES else early(),
+        on_candidate=report,
+    ).tiling
 
 
 class Search:

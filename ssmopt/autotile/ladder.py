@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 _LEAST_RATIO = 1.25
-_MOST_WASTE = 1.25
+_MOST_WASTE = 1.1
 
 
 @lru_cache(maxsize=256)

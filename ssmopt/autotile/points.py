@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ssmopt.autotile.ladder import around, ladder
+from ssmopt.autotile.ladder import around, at_least, ladder
 from ssmopt.hardware import CoreGroup
 from ssmopt.problem import Problem
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
@@ -95,21 +95,28 @@ def state_tensors(problem: Problem) -> int:
 
 PIECES = ("channels", "in_columns", "in_reduction", "out_columns", "out_reduction")
 
+_FINER_STATE = "channels and state_tokens"
+"""An axis of its own: tiles of the state update with fewer channels and more tokens, of the same size."""
+
+_SHAPES = {
+    "in_columns and in_reduction": ("in_columns", "in_reduction"),
+    "out_columns and out_reduction": ("out_columns", "out_reduction"),
+}
+"""Axes of their own: as many pieces of a projection, of another shape."""
+
 AXES = (
     "loop_order",
     "channels",
-    "channels and state_tokens",
+    _FINER_STATE,
     "tokens",
     "state_tokens",
     "in_columns",
     "out_columns",
+    *_SHAPES,
     "out_reduction",
     "in_reduction",
     "norm_tokens",
 )
-
-_FINER_STATE = "channels and state_tokens"
-"""An axis of its own: tiles of the state update with fewer channels and more tokens, of the same size."""
 
 _STATE_TOKENS = (1, 2, 4, 8, 16, 32)
 
@@ -145,6 +152,9 @@ def neighbours(problem: Problem, point: Point, axis: str) -> Iterator[Point]:
         if problem.form != "chunked":
             yield from _finer_state(problem, point)
         return
+    if axis in _SHAPES:
+        yield from _other_shape(problem, point, *_SHAPES[axis])
+        return
     for value in _axis_values(problem, point, axis):
         change: dict[str, Any] = {axis: value}
         yield dataclasses.replace(point, **change)
@@ -159,10 +169,19 @@ def _finer_state(problem: Problem, point: Point) -> Iterator[Point]:
             yield dataclasses.replace(point, channels=steps[near + step], state_tokens=tokens)
 
 
+def _other_shape(problem: Problem, point: Point, columns: str, reduction: str) -> Iterator[Point]:
+    steps = steps_of(problem, reduction, point.norm_tokens)
+    pieces = getattr(point, columns) * getattr(point, reduction)
+    for value in (1, *around(steps_of(problem, columns), getattr(point, columns))):
+        change: dict[str, Any] = {columns: value, reduction: at_least(steps, -(-pieces // value))}
+        yield dataclasses.replace(point, **change)
+
+
 def _axis_values(problem: Problem, point: Point, axis: str) -> list[int] | list[str]:
     """The other loop order, or up to two values to either side of the point's, nearest first."""
     if axis == "loop_order":
-        return [order for order in LOOP_ORDERS if order != point.loop_order]
+        # With a single token tile they are the same.
+        return [order for order in LOOP_ORDERS if order != point.loop_order and point.tokens < problem.seq_len]
     if axis in PIECES:
         return around(steps_of(problem, axis, point.norm_tokens), getattr(point, axis))
     if axis == "state_tokens":

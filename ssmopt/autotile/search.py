@@ -28,8 +28,14 @@ _MAX_DECODED = 60_000
 _MAX_TILES = 60_000
 """Candidates with more tiles than this over the whole prompt are left out, as long as there are others."""
 
-_BUDGET = 3_000_000
-"""Tiles decoded in all: about half a minute on one core."""
+_MAX_USES = 600_000
+"""Candidates whose tiles touch more pieces of tensors than this over those token tiles are left out, likewise."""
+
+_BUDGET = 30_000_000
+"""Tiles and touched pieces decoded in all: about half a minute on one core."""
+
+_DESCENTS = 3
+"""From so many of the starting points, best first, the search goes down as far as it can."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class TilingChoice:
 def choose_tiling(
     problem: Problem,
     *,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: Callable[[int], bool] | None = None,
     on_candidate: Callable[[int, int], None] | None = None,
 ) -> TilingChoice:
     """Search tilings and depth-first orders, coordinate by coordinate, by the makespan of their decoded schedules.
@@ -67,8 +73,8 @@ def choose_tiling(
     problem
         What is to be tiled.
     should_stop
-        Asked between candidates; once it says yes, the best so far is returned. Until then the choice is
-        deterministic: the search ends by a budget of decoded tiles, not by the clock.
+        Asked between candidates, with the number of tiles of the best so far; once it says yes, that is returned.
+        Until then the choice is deterministic: the search ends by a budget of decoded tiles, not by the clock.
     on_candidate
         Called with the number of candidates tried and the best makespan so far, whenever that improves.
 
@@ -79,12 +85,14 @@ def choose_tiling(
     """
     floor = best(lower_bounds(problem)).cycles
     search = _Search(problem, floor, should_stop, on_candidate)
-    search.start()
-    improved = True
-    while improved and not search.finished:
-        improved = search.descend()
+    for start in search.starts():
+        search.descend(start)
     assert search.best is not None
     return TilingChoice(search.best.point.tiling(problem), search.best.variant, search.makespan, search.tried)
+
+
+_Cost = tuple[int, int]
+"""Makespan, and number of tiles."""
 
 
 @dataclass(frozen=True)
@@ -102,51 +110,58 @@ class _Search:
         self,
         problem: Problem,
         floor: int,
-        should_stop: Callable[[], bool] | None,
+        should_stop: Callable[[int], bool] | None,
         on_candidate: Callable[[int, int], None] | None,
     ):
         self.problem = problem
         self.floor = floor
         self.should_stop = should_stop
         self.on_candidate = on_candidate
-        self.known: set[_Candidate] = set()
+        self.known: dict[_Candidate, _Cost] = {}
         self.best: _Candidate | None = None
         self.makespan = 0
         self.tiles = 0
         self.tried = 0
-        self.decoded = 0
+        self.spent = 0
         self.max_tiles = _MAX_TILES
 
     @property
     def finished(self) -> bool:
         """Whether nothing better can exist, the budget is spent, or somebody wants an end."""
-        late = self.decoded > _BUDGET or (self.should_stop is not None and self.should_stop())
+        late = self.spent > _BUDGET or (self.should_stop is not None and self.should_stop(self.tiles))
         return self.best is not None and (late or self.makespan <= self.floor)
 
-    def start(self) -> None:
-        """Try a point of each family and loop order that leaves room; failing that, any that fits."""
-        for max_tiles in (_MAX_TILES, 1 << 62):
-            self.max_tiles = max_tiles
+    def starts(self) -> list[_Candidate]:
+        """Starting points with their best orders, best first; if none leaves room for its tiles, any that fits."""
+        for self.max_tiles in (_MAX_TILES, 1 << 62):
+            found: dict[Point, tuple[_Cost, int, _Candidate]] = {}
             for share in SHARES:
                 for point, order in itertools.product(first_points(self.problem, share), FIRST_ORDERS):
-                    if not self.finished:
-                        self.try_one(_Candidate(point, BlockVariant(order, *FIRST_ROOM)))
-                if self.best is not None:
+                    candidate = _Candidate(point, BlockVariant(order, *FIRST_ROOM))
+                    cost = (
+                        None if self.finished else self.cost_of(candidate, found[point][0] if point in found else None)
+                    )
+                    if cost is not None and (point not in found or cost < found[point][0]):
+                        found[point] = (cost, len(found), candidate)
+                if found:
                     self.max_tiles = max(_MAX_TILES, self.tiles)
-                    return
+                    return [candidate for _, _, candidate in sorted(found.values())][:_DESCENTS]
             self.known.clear()
         raise _no_room(self.problem)
 
-    def descend(self) -> bool:
-        """Move along each axis once; True when something improved."""
-        improved = False
-        for axis in ("order", "room", *AXES):
-            assert self.best is not None
-            for candidate in self._along(self.best, axis):
-                improved |= self.try_one(candidate)
-                if self.finished:
-                    return improved
-        return improved
+    def descend(self, here: _Candidate) -> None:
+        """Move along each axis to whatever is better, until nothing is."""
+        cost = self.known[here]
+        improved = True
+        while improved and not self.finished:
+            improved = False
+            for axis in ("order", "room", *AXES):
+                for candidate in self._along(here, axis):
+                    if self.finished:
+                        return
+                    other = self.cost_of(candidate, cost)
+                    if other is not None and other < cost:
+                        here, cost, improved = candidate, other, True
 
     def _along(self, here: _Candidate, axis: str) -> Iterator[_Candidate]:
         variant = here.variant
@@ -161,26 +176,26 @@ class _Search:
             for point in neighbours(self.problem, here.point, axis):
                 yield dataclasses.replace(here, point=point)
 
-    def try_one(self, candidate: _Candidate) -> bool:
-        """Decode a candidate unless it is known; True when it is the best so far."""
+    def cost_of(self, candidate: _Candidate, limit: _Cost | None) -> _Cost | None:
+        """Makespan and tiles of a candidate; None when it does not fit, or at least the makespan is above the limit."""
         if candidate in self.known:
-            return False
-        self.known.add(candidate)
-        point = candidate.point
-        instance = self._instance(point)
+            return self.known[candidate]
+        instance = self._instance(candidate.point, limit)
         if instance is None:
-            return False
+            return None
         self.tried += 1
-        tiles = instance.n_tiles * self.problem.seq_len // _decoded_tokens(self.problem, point)
-        makespan = self._estimate(instance, candidate)
-        if makespan is None or (self.best is not None and (makespan, tiles) >= (self.makespan, self.tiles)):
-            return False
-        self.best, self.makespan, self.tiles = candidate, makespan, tiles
-        if self.on_candidate is not None:
-            self.on_candidate(self.tried, makespan)
-        return True
+        tiles = instance.n_tiles * self.problem.seq_len // _decoded_tokens(self.problem, candidate.point)
+        makespan = self._estimate(instance, candidate, limit)
+        if makespan is None:
+            return None
+        cost = self.known[candidate] = (makespan, tiles)
+        if self.best is None or cost < (self.makespan, self.tiles):
+            self.best, self.makespan, self.tiles = candidate, makespan, tiles
+            if self.on_candidate is not None:
+                self.on_candidate(self.tried, makespan)
+        return cost
 
-    def _instance(self, point: Point) -> Instance | None:
+    def _instance(self, point: Point, limit: _Cost | None) -> Instance | None:
         """The tiles of the first few token tiles; None when the point does not fit or cannot be better."""
         tiling = point.tiling(self.problem)
         tokens = _decoded_tokens(self.problem, point)
@@ -193,16 +208,18 @@ class _Search:
             instance.check_capacity()
         except InputError:
             return None
-        if self.best is not None and _work(instance) * self.problem.seq_len // tokens > self.makespan:
+        if _uses(instance) > _MAX_USES and self.max_tiles == _MAX_TILES:
+            return None
+        if limit is not None and _work(instance) * self.problem.seq_len // tokens > limit[0]:
             return None
         return instance
 
-    def _estimate(self, instance: Instance, candidate: _Candidate) -> int | None:
-        """Makespan of the whole prompt; None when it is longer than the best."""
+    def _estimate(self, instance: Instance, candidate: _Candidate, limit: _Cost | None) -> int | None:
+        """Makespan of the whole prompt; None when it is above the limit."""
         point = candidate.point
         tokens = _decoded_tokens(self.problem, point)
         beyond, period = self.problem.seq_len - tokens, _period(self.problem, point)
-        cutoff = None if self.best is None or beyond else self.makespan + 1
+        cutoff = None if limit is None or beyond else limit[0] + 1
         makespan = self._decode(instance, candidate.variant, cutoff)
         if makespan is None or not beyond:
             return makespan
@@ -212,7 +229,7 @@ class _Search:
         return makespan + (makespan - shorter) * beyond // period
 
     def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
-        self.decoded += instance.n_tiles
+        self.spent += instance.n_tiles + _uses(instance)
         schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
         return None if schedule is None else schedule.makespan
 
@@ -225,6 +242,11 @@ def _period(problem: Problem, point: Point) -> int:
     """Tokens after which a schedule repeats itself: a token tile, or as many chunks as it takes."""
     chunk = problem.model.chunk_size if problem.form == "chunked" else 1
     return -(-point.tokens // chunk) * chunk
+
+
+def _uses(instance: Instance) -> int:
+    """How many times tiles touch pieces of tensors."""
+    return len(instance.inputs.indices) + len(instance.writes.indices)
 
 
 def _work(instance: Instance) -> int:

@@ -21,6 +21,7 @@ def first_points(problem: Problem, share: int) -> Iterator[Point]:
     tight = min(problem.seq_len, 64) * problem.model.d_model * problem.dtype.activations > capacity_bytes(problem) // 2
     if tight:
         yield from _streaming(problem, share)
+    yield from _beside(problem, share)
     yield from _keeping(problem, share)
     if not tight:
         yield from _streaming(problem, share)
@@ -37,8 +38,8 @@ def _keeping(problem: Problem, share: int) -> Iterator[Point]:
     piece = max(capacity // (share * cores), 1)
     w_in, w_out = width * inner * problem.dtype.weights, inner * width * problem.dtype.weights
     per_token = state_tensors(problem) * inner * model.d_state * size
-    for order in LOOP_ORDERS:
-        tokens = _power_below(capacity * 2 // 3 // (width * size * batch), min(problem.seq_len, 256))
+    tokens = _power_below(capacity * 2 // 3 // (width * size * batch), min(problem.seq_len, 256))
+    for order in LOOP_ORDERS if tokens < problem.seq_len else LOOP_ORDERS[-1:]:
         # A step of the state update, and what goes in and out of it; two squares of tokens in the chunked form.
         needs = [per_token, 4 * tokens * batch * inner * size]
         if problem.form == "chunked":
@@ -54,8 +55,35 @@ def _keeping(problem: Problem, share: int) -> Iterator[Point]:
             (_steps(problem, "out_columns", max(cores, _pieces(w_out, piece * kept))), kept),
             (sums, _steps(problem, "out_reduction", max(cores, _pieces(w_out, piece * sums)))),
         ):
-            norm = min(_norm_tokens(problem), tokens)
+            norm = _norm_tokens(problem, tokens)
             yield Point(order, tokens, norm, state_tokens, channels, in_columns, in_reduction, columns, reduction)
+
+
+def _beside(problem: Problem, share: int) -> Iterator[Point]:
+    """A point for memories that hold the normalised input, or the sums of ``out_proj``, and little beside it."""
+    model, capacity, cores = problem.model, capacity_bytes(problem), most_cores(problem)
+    size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
+    tokens = min(problem.seq_len, 64)
+    rows = tokens * problem.batch
+    room = capacity - rows * width * size
+    if room < capacity // 4:
+        return
+    piece = max(room // (2 * share * cores), 1)
+    weights = width * inner * problem.dtype.weights
+    in_columns = _steps(problem, "in_columns", max(cores, _pieces(2 * rows * inner * size, room)))
+    norm, state_tokens = _norm_tokens(problem, tokens), min(2, tokens)
+    state = 3 * state_tokens * inner * model.d_state * size
+    yield Point(
+        "channels",
+        tokens,
+        norm,
+        state_tokens,
+        _steps(problem, "channels", max(cores, _pieces(2 * state, room))),
+        in_columns,
+        _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
+        _steps(problem, "out_columns", cores),
+        _steps(problem, "out_reduction", _pieces(weights, piece * cores)),
+    )
 
 
 def _streaming(problem: Problem, share: int) -> Iterator[Point]:
@@ -70,7 +98,7 @@ def _streaming(problem: Problem, share: int) -> Iterator[Point]:
     rows = tokens * problem.batch
     piece = max(capacity // (2 * share * cores), 1)
     weights = width * inner * problem.dtype.weights
-    norm = min(_norm_tokens(problem), tokens)
+    norm = _norm_tokens(problem, tokens)
     for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity * 2 // 3, 1)):
         in_columns = _steps(problem, "in_columns", max(cores, _pieces(rows * inner * size, room)))
         out_columns = _steps(problem, "out_columns", max(cores, _pieces(3 * rows * width * size, 2 * capacity)))
@@ -105,10 +133,15 @@ def _pieces(n_bytes: int, room: int) -> int:
     return -(-n_bytes // max(room, 1))
 
 
-def _norm_tokens(problem: Problem) -> int:
-    """Tokens whose normalisation, input and result together, takes three fifths of the memory."""
-    row = problem.model.d_model * problem.dtype.activations
-    return _power_below(capacity_bytes(problem) * 3 // 5 // (3 * row), problem.seq_len)
+def _norm_tokens(problem: Problem, tokens: int) -> int:
+    """Tokens whose normalisation, input and result together, fits beside the results for a whole token tile.
+
+    Where those do not fit it may fill nearly all of the memory: nothing else is there yet.
+    """
+    row, capacity = problem.model.d_model * problem.dtype.activations, capacity_bytes(problem)
+    kept = tokens * problem.batch * row
+    room = capacity - kept if kept <= capacity * 3 // 4 else capacity * 9 // 10
+    return min(_power_below((room // row - 1) // 2, problem.seq_len), tokens)
 
 
 def _power_below(limit: int, length: int) -> int:

@@ -114,7 +114,7 @@ def decide_retention(instance: Instance, order: IntArray, capacity: int, policy:
     limit = np.minimum(np.maximum(capacity - policy.reserve_bytes, need), capacity)
     _evict(uses, size, dropped, profile, limit, lag)
     segments = _segments(instance, uses, dropped)
-    _defer_outputs(instance, segments, profile, capacity, policy.deferred_store_bytes, lag)
+    _defer_outputs(instance, segments, profile, capacity - policy.reserve_bytes, policy.deferred_store_bytes, lag)
     if policy.prefetch:
         _prefetch(instance, segments, profile, capacity)
     _defer_stores(instance, segments, profile, capacity, lag)
