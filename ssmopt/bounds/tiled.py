@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
+from ssmopt.bounds.crossing import forced_crossing
 from ssmopt.csr import IntArray
 from ssmopt.instance import DRAM, NOT_ADMISSIBLE, OUTPUT, Instance
 from ssmopt.result import Bound
@@ -19,7 +20,7 @@ def instance_bounds(instance: Instance) -> list[Bound]:
 
     Longest path; per set of cores, and over the channels to DRAM: release, work and tail. Transfers counted are those
     that every schedule makes: one load of each tensor that is read and that no tile produces, one store of each
-    produced output.
+    produced output; and, where memory is short, those that cross some moment of every schedule off chip.
     """
     if instance.n_tiles == 0:
         return [Bound(0, "nothing to do")]
@@ -170,4 +171,18 @@ def _traffic_bound(instance: Instance, heads: IntArray, tails: IntArray, shortes
     bodies = np.concatenate([cycles[loaded], cycles[stored]])
     names = " and ".join(instance.channel_ids[c] for c in channels)
     value = _machine_bound(transfer_heads, bodies, transfer_tails, lanes)
-    return [Bound(value, f"compulsory traffic of channel {names}")]
+    bounds = [Bound(value, f"compulsory traffic of channel {names}")]
+    crossing = forced_crossing(instance, cycles)
+    if crossing is not None:
+        # What crosses follows the end of some tile, and some tile follows it.
+        head, tail = int((heads + shortest).min()), int((shortest + tails).min())
+        loads, stores = int(cycles[loaded].sum()), int(cycles[stored].sum())
+        value = max(
+            -(-(loads + stores + crossing.cycles) // lanes),
+            -(-(loads + crossing.cycles) // lanes) + tail,
+            head + -(-(stores + crossing.cycles) // lanes),
+        )
+        capacity = int(instance.memory_capacity.sum())
+        reason = f"{bounds[0].reason}, and {crossing.cycles:,} cycles that {capacity:,} bytes of SRAM force"
+        bounds.append(Bound(value, f"{reason} at {crossing.moments}"))
+    return bounds
