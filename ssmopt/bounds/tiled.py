@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 
+from ssmopt.bounds.crossing import before_and_after, forced_transfers
+from ssmopt.bounds.moments import BoolArray, Moments, find_moments
 from ssmopt.csr import IntArray
 from ssmopt.instance import DRAM, NOT_ADMISSIBLE, OUTPUT, Instance
 from ssmopt.result import Bound
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 def instance_bounds(instance: Instance) -> list[Bound]:
@@ -19,15 +18,15 @@ def instance_bounds(instance: Instance) -> list[Bound]:
 
     Longest path; per set of cores, and over the channels to DRAM: release, work and tail. Transfers counted are those
     that every schedule makes: one load of each tensor that is read and that no tile produces, one store of each
-    produced output.
+    produced output; and, where memory is short, those that cross some moment of every schedule off chip.
     """
     if instance.n_tiles == 0:
         return [Bound(0, "nothing to do")]
     heads, tails, shortest = _paths(instance)
     bounds = [Bound(int((heads + shortest + tails).max()), "longest path")]
     bounds += _core_bounds(instance, heads, tails, shortest)
-    traffic = _traffic_bound(instance, heads, tails, shortest)
-    return [*bounds, *traffic]
+    bounds += _traffic_bound(instance, heads, tails, shortest)
+    return bounds + _crossing_bounds(instance, heads, tails, shortest)
 
 
 def _transfer_cycles(instance: Instance) -> IntArray:
@@ -171,3 +170,45 @@ def _traffic_bound(instance: Instance, heads: IntArray, tails: IntArray, shortes
     names = " and ".join(instance.channel_ids[c] for c in channels)
     value = _machine_bound(transfer_heads, bodies, transfer_tails, lanes)
     return [Bound(value, f"compulsory traffic of channel {names}")]
+
+
+def _crossing_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
+    """What short memory forces: with all compulsory traffic, and before and after some moment of every schedule."""
+    capacity = int(instance.memory_capacity.sum())
+    channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends]
+    if int(instance.tensor_bytes.sum()) <= capacity or not channels:
+        return []
+    cycles = _transfer_cycles(instance)
+    lanes = int(instance.channel_lanes[channels].sum())
+    moments = find_moments(instance)
+    bounds = []
+    forced = forced_transfers(instance, moments, cycles)
+    if forced.cycles > 0:
+        loads = int(cycles[~instance.produced & (instance.readers.counts() > 0)].sum())
+        stores = int(cycles[_stored(instance)].sum())
+        # What crosses a moment follows the end of some tile, and some tile follows it.
+        head, tail = int((heads + shortest).min()), int((shortest + tails).min())
+        value = max(
+            -(-(loads + stores + forced.cycles) // lanes),
+            -(-(loads + forced.cycles) // lanes) + tail,
+            head + -(-(stores + forced.cycles) // lanes),
+        )
+        reason = f"compulsory traffic, and {forced.cycles:,} cycles of transfers that {capacity:,} bytes of SRAM force"
+        bounds.append(Bound(value, f"{reason} at {forced.moments}"))
+    until, since = _around(instance, moments, heads, tails, shortest)
+    both = before_and_after(instance, moments, cycles, lanes, until, since)
+    reason = f"what comes before and after {both.moments}, with the transfers that {capacity:,} bytes of SRAM force"
+    return [*bounds, Bound(both.cycles, reason)]
+
+
+def _around(
+    instance: Instance, moments: Moments, heads: IntArray, tails: IntArray, shortest: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Per moment: the longest path before it, and after it."""
+    written = np.zeros(instance.n_tensors, dtype=np.int64)
+    np.maximum.at(written, instance.writes.indices, (heads + shortest)[instance.writes.rows()])
+    read = np.full(instance.n_tensors, np.iinfo(np.int64).max)
+    np.minimum.at(read, instance.inputs.indices, (shortest + tails)[instance.inputs.rows()])
+    until = np.concatenate([heads, written])
+    since = np.concatenate([shortest + tails, read])
+    return until[moments.numbers], since[moments.numbers]

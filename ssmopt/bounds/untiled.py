@@ -10,6 +10,7 @@ from math import ceil
 import networkx as nx
 
 from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles
+from ssmopt.bounds.forced import forced_traffic
 from ssmopt.errors import InputError
 from ssmopt.hardware import Hardware
 from ssmopt.problem import Problem
@@ -21,10 +22,10 @@ from ssmopt.workload.operators import Operator, OperatorGraph, operator_cycles_f
 def lower_bounds(problem: Problem) -> list[Bound]:
     """Cycles below which no schedule of the problem exists under any tiling, with reasons.
 
-    Work of each class of cores; compulsory traffic (weights, inputs and initial states in, outputs out); release and
-    tail, that is, work that can only begin after loads and ancestors, plus that work, plus what must follow it; and
-    the longest path through the recurrence. Fractions are exact, and rounded up only at the end, which is safe
-    because a makespan is a whole number.
+    Work of each class of cores; compulsory traffic (weights, inputs and initial states in, outputs out), and with it
+    what a small SRAM forces; release and tail, that is, work that can only begin after loads and ancestors, plus that
+    work, plus what must follow it; and the longest path through the recurrence. Fractions are exact, and rounded up
+    only at the end, which is safe because a makespan is a whole number.
 
     A tiling runs the sequential operators one by one or as scans, which may be other kernels on other cores: of the
     bounds for either, those with the smaller maximum hold for both.
@@ -44,7 +45,14 @@ def _graph_bounds(problem: Problem, graph: OperatorGraph) -> list[Bound]:
     rate = dram_bytes_per_cycle(problem.hardware)
     needs = _needs(problem, graph, rate)
     names = " and ".join(channel.id for channel in problem.hardware.channels if "dram" in channel.connects)
-    bounds = [Bound(ceil(Fraction(loaded + stored, rate)), f"compulsory traffic of channel {names}")]
+    traffic = f"compulsory traffic of channel {names}"
+    bounds = [Bound(ceil(Fraction(loaded + stored, rate)), traffic)]
+    forced = forced_traffic(problem, graph)
+    if forced.n_bytes > 0:
+        capacity = sum(memory.capacity for memory in problem.hardware.memories)
+        reason = f"{traffic}, and {forced.n_bytes:,} bytes that {capacity:,} bytes of SRAM force"
+        cycles = ceil(Fraction(loaded + stored + forced.n_bytes, rate))
+        bounds.append(Bound(cycles, f"{reason}: {', '.join(forced.where)}"))
     for groups, operators in _classes(problem, graph):
         bounds += _class_bounds(problem, groups, operators, needs)
     load_tail = min((need.tail for need in needs.values()), default=Fraction(0))

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from ssmopt.commands.bounds import largest_first, say_bounds
 from ssmopt.commands.listing import hardware_summary
 from ssmopt.commands.options import (
     HardwareOption,
@@ -25,7 +26,6 @@ from ssmopt.csr import Csr, IntArray
 from ssmopt.export.units import short, size, whole
 from ssmopt.instance import KINDS, NOT_ADMISSIBLE, WEIGHT, Instance
 from ssmopt.problem import Problem
-from ssmopt.result import Bound
 from ssmopt.workload.counts import operator_counts, roofline_cycles
 
 Record = dict[str, object]
@@ -60,8 +60,8 @@ def show(
         check_writable(export)
     tiles = target.instance()
     # For tiles read from a file the two coincide.
-    own = _largest_first(instance_bounds(tiles))
-    lower = own if tiles.problem is None else _largest_first(lower_bounds(tiles.problem))
+    own = largest_first(instance_bounds(tiles))
+    lower = own if tiles.problem is None else largest_first(lower_bounds(tiles.problem))
     if export is not None:
         write_instance(export, tiles)
     if as_json:
@@ -77,8 +77,8 @@ def show(
     say(pairs(_rows(tiles)), "")
     say(heading(_OPERATORS), _operator_table(tiles))
     if tiles.problem is not None:
-        say(heading("lower bounds: no schedule under any tiling is faster"), _bound_table(lower))
-    say(heading("instance bounds: no schedule of these tiles is faster"), _bound_table(own))
+        say_bounds("lower bounds: no schedule under any tiling is faster", lower)
+    say_bounds("instance bounds: no schedule of these tiles is faster", own)
     if export is not None:
         say(f"wrote {export}")
 
@@ -141,10 +141,6 @@ def _bytes_per_operator(
     total = np.zeros(n, dtype=np.int64)
     np.add.at(total, who[kept], instance.tensor_bytes[tensor[kept]])
     return total
-
-
-def _largest_first(bounds: list[Bound]) -> list[Bound]:
-    return sorted(bounds, key=lambda bound: -bound.cycles)
 
 
 def _description(instance: Instance) -> Record:
@@ -255,10 +251,3 @@ _OPERATORS = (
     "else, a shared tensor once; operations per byte, a MAC being two; floor: cycles of the operator on its own)"
 )
 _MOST_OPERATORS = 40  # a job shop has as many as it has jobs
-
-
-def _bound_table(bounds: list[Bound]) -> Table:
-    table = columns("cycles>", "reason")
-    for bound in bounds:
-        table.add_row(whole(bound.cycles), bound.reason)
-    return table
