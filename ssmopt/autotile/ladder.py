@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
-_LEAST_RATIO = 1.25
+_LEAST_RATIO, _MOST_RATIO = 1.25, 1.9
 _MOST_WASTE = 1.1
 
 
@@ -22,8 +23,8 @@ def ladder(size: int, unit: int) -> tuple[int, ...]:
     Returns
     -------
     tuple
-        First numbers of pieces of whole units, at least a quarter more from one to the next, those without any waste
-        before others; then halves, quarters and so on of a unit; at last single indices.
+        First numbers of pieces of whole units, at least a quarter more from one to the next and less than twice as
+        many, those without any waste before others; then halves, quarters and so on of a unit; at last single indices.
     """
     units = -(-size // max(unit, 1))
     steps = [p for p in range(1, units + 1) if units % p == 0]
@@ -36,6 +37,11 @@ def ladder(size: int, unit: int) -> tuple[int, ...]:
         near = any(p < _LEAST_RATIO * k and k < _LEAST_RATIO * p for k in kept)
         if waste <= _MOST_WASTE and not near:
             kept.append(p)
+    kept.sort()
+    for low, high in itertools.pairwise(tuple(kept)):
+        # A wide gap is bridged whatever that wastes: where transfers take longest, it does not matter.
+        if high >= _MOST_RATIO * low and round(1.35 * low) > low:
+            kept.append(round(1.35 * low))
     kept.sort()
     while kept[-1] * 2 < size:
         kept.append(kept[-1] * 2)

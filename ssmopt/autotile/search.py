@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode_below
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
-from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, all_orders
+from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, all_orders
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
@@ -136,18 +135,29 @@ class _Search:
         for self.max_tiles in (_MAX_TILES, 1 << 62):
             found: dict[Point, tuple[_Cost, int, _Candidate]] = {}
             for share in SHARES:
-                for point, order in itertools.product(first_points(self.problem, share), FIRST_ORDERS):
-                    candidate = _Candidate(point, BlockVariant(order, *FIRST_ROOM))
-                    cost = (
-                        None if self.finished else self.cost_of(candidate, found[point][0] if point in found else None)
-                    )
-                    if cost is not None and (point not in found or cost < found[point][0]):
-                        found[point] = (cost, len(found), candidate)
+                for point in dict.fromkeys(first_points(self.problem, share)):
+                    start = self._start(point)
+                    if start is not None:
+                        found[point] = (self.known[start], len(found), start)
                 if found:
                     self.max_tiles = max(_MAX_TILES, self.tiles)
                     return [candidate for _, _, candidate in sorted(found.values())][:_DESCENTS]
             self.known.clear()
         raise _no_room(self.problem)
+
+    def _start(self, point: Point) -> _Candidate | None:
+        """A starting point with the best of the first orders, and with more room held back if that is better."""
+        start, cost = None, None
+        for order in FIRST_ORDERS:
+            candidate = _Candidate(point, BlockVariant(order, *FIRST_ROOM))
+            other = None if self.finished else self.cost_of(candidate, cost)
+            if other is not None and (cost is None or other < cost):
+                start, cost = candidate, other
+        if start is None or self.finished:
+            return start
+        roomy = _Candidate(point, BlockVariant(start.variant.order, *MORE_ROOM))
+        other = self.cost_of(roomy, cost)
+        return roomy if other is not None and cost is not None and other < cost else start
 
     def descend(self, here: _Candidate) -> None:
         """Move along each axis to whatever is better, until nothing is."""
@@ -155,7 +165,7 @@ class _Search:
         improved = True
         while improved and not self.finished:
             improved = False
-            for axis in ("order", "room", *AXES):
+            for axis in ("room", "order", *AXES):
                 for candidate in self._along(here, axis):
                     if self.finished:
                         return

@@ -99,7 +99,7 @@ def _streaming(problem: Problem, share: int) -> Iterator[Point]:
     piece = max(capacity // (2 * share * cores), 1)
     weights = width * inner * problem.dtype.weights
     norm = _norm_tokens(problem, tokens)
-    for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity * 2 // 3, 1)):
+    for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity // 2, 1), (capacity * 2 // 3, 1)):
         in_columns = _steps(problem, "in_columns", max(cores, _pieces(rows * inner * size, room)))
         out_columns = _steps(problem, "out_columns", max(cores, _pieces(3 * rows * width * size, 2 * capacity)))
         # Three tensors of a step of the state update at a time.

@@ -24,8 +24,8 @@ FIRST_ORDERS = (
 )
 """One order of each kind, from those that need most memory to those that need least, and in between."""
 
-FIRST_ROOM = (2, 2)
-"""Reserve and deferred stores that orders are compared with."""
+FIRST_ROOM, MORE_ROOM = (2, 2), (3, 1)
+"""Reserve and deferred stores that orders are compared with; and what small memories often need instead."""
 
 _BUDGET = 600_000
 """Tiles decoded to find the best orders."""
