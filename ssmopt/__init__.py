@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from ssmopt.build import build_instance, load_instance
+from ssmopt.capacity import MinimumCapacity, minimum_capacity
 from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, ExecutionError, InputError, SsmoptError
 from ssmopt.execute import Execution, execute
@@ -31,6 +32,7 @@ __all__ = [
     "Hardware",
     "InputError",
     "Instance",
+    "MinimumCapacity",
     "Model",
     "Policy",
     "Problem",
@@ -48,6 +50,7 @@ __all__ = [
     "load_instance",
     "load_model",
     "load_problem",
+    "minimum_capacity",
     "solve",
     "validate",
 ]

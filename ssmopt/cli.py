@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import ssmopt
+from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -65,6 +66,7 @@ app.command("validate")(validate)
 app.command("run")(run)
 app.command("list")(list_names)
 app.command("show")(show)
+app.command("capacity")(capacity)
 app.command("import-model")(import_model)
 
 

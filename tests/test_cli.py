@@ -72,7 +72,9 @@ def files() -> set[str]:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["solve", "compare", "validate", "run", "list", "show", "import-model"])
+    @pytest.mark.parametrize(
+        "command", ["solve", "compare", "validate", "run", "list", "show", "capacity", "import-model"]
+    )
     def test_every_command_shows_examples(self, run: Run, command: str) -> None:
         outcome = run(command, "--help")
         assert outcome.code == 0
@@ -374,3 +376,26 @@ class TestProcess:
         assert process.returncode == 0
         assert b"mamba-130m" in process.stdout
         assert process.stdout.isascii()
+
+
+class TestCapacity:
+    def test_the_number_is_enough_and_one_byte_less_is_not(self, run: Run) -> None:
+        found = json.loads(run("capacity", *TINY, "--json").out)
+        least = found["capacity_bytes"]
+        assert found["exact"]
+        assert least == found["bound_bytes"] == found["peak_memory_bytes"] == sum(found["tile_bytes"].values())
+        solve = ("solve", *TINY, "--time-limit", "2", "--no-plot", "--quiet", "--sram")
+        assert run(*solve, str(least)).code == 0
+        refused(run(*solve, str(least - 1)), f"tile '{found['tile']}'", f"the smallest capacity is {least:,} bytes")
+
+    def test_the_witness_can_be_written_and_checked(self, run: Run) -> None:
+        name = "tiny-state-L4-scan"
+        outcome = run("capacity", name, "-o", "witness.json", "--export", "tiles.json")
+        assert outcome.code == 0
+        assert "for these tiles" in outcome.out
+        least = json.loads(run("capacity", name, "--json").out)["capacity_bytes"]
+        assert run("validate", "tiles.json", "witness.json").code == 0
+        assert run("validate", name, "witness.json", "--sram", str(least)).code == 0
+        again = json.loads(run("capacity", "tiles.json", "--json").out)
+        assert again["capacity_bytes"] == least
+        assert not again["any_tiling"]

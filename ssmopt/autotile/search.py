@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import AXES, Point, capacity_bytes, first_points, neighbours
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
@@ -14,6 +15,7 @@ from ssmopt.heuristics.fuse_block import BlockVariant, block_variants
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
+from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
 _PERIODS = 3
@@ -221,16 +223,4 @@ def _work(instance: Instance) -> int:
 
 
 def _no_room(problem: Problem) -> CapacityError:
-    """The error for the candidate that needs least: a token at a time, and the finest cuts that are looked at."""
-    fine = min((problem.model.d_inner - 1).bit_length(), 9)
-    point = Point("tokens", 1, 1, 1, fine, fine, fine, 0, fine)
-    instance = build_tiles(dataclasses.replace(problem, seq_len=1), point.tiling(problem))
-    need, tile = instance.minimum_capacity()
-    capacity = capacity_bytes(problem)
-    return CapacityError(
-        f"tile {instance.tile_ids[tile]!r} needs {need:,} bytes at once even with the finest tiling that was tried, "
-        f"but the memory holds {capacity:,} bytes: give more SRAM",
-        tile=instance.tile_ids[tile],
-        need_bytes=need,
-        capacity_bytes=capacity,
-    )
+    return too_small(problem, least_capacity(problem), capacity_bytes(problem))
