@@ -132,7 +132,7 @@ def run_solver(
 
 def _starters(instance: Instance) -> list[Heuristic]:
     """The heuristics whose best schedule CP-SAT starts from: first those that take any tiling."""
-    known = [h for h in HEURISTICS.values() if h.applies_to(instance)]
+    known = [h for h in HEURISTICS.values() if h.applies_to(instance) and not h.custom]
     if instance.n_tiles > _FEW_TILES:
         return [h for h in known if h.prescribe is None]
     return sorted(known, key=lambda h: h.prescribe is not None)
@@ -255,10 +255,12 @@ class Search:
     def construct(self, heuristics: list[Heuristic]) -> None:
         """Decode every plan of the heuristics, until time is up or one is optimal; at least one is always decoded."""
         for heuristic in heuristics:
-            for order, policy in heuristic.plans(self.instance):
+            for plan in heuristic.plans(self.instance):
                 if self.schedule is not None and (self.optimal or self.stop()):
                     return
-                self.offer(decode(self.instance, order, policy, solver=heuristic.name), heuristic.name)
+                if not isinstance(plan, Schedule):
+                    plan = decode(self.instance, *plan, solver=heuristic.name)
+                self.offer(plan, heuristic.name)
 
     def exact(self, workers: int, seed: int) -> None:
         """Improve the incumbent, and the instance bound, by the exact model."""

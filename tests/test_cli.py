@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 import ssmopt
+from ssmopt import solvers
 from ssmopt.cli import app
 from ssmopt.result import Result
 
@@ -399,3 +400,26 @@ class TestCapacity:
         again = json.loads(run("capacity", "tiles.json", "--json").out)
         assert again["capacity_bytes"] == least
         assert not again["any_tiling"]
+
+
+class TestPlugin:
+    def test_a_solver_of_the_user_is_listed_run_and_compared(self, run: Run) -> None:
+        Path("mine.py").write_text(
+            "import ssmopt\n@ssmopt.register_solver('mine', summary='in order', source='me')\n"
+            "def mine(instance):\n    if instance.n_tiles < 3:\n        raise ValueError('too few')\n"
+            "    return instance.topological_order\n"
+        )
+        try:
+            plugin = ("--plugin", "mine.py")
+            listed = json.loads(run("list", "solvers", *plugin, "--json").out)["solvers"]
+            assert {"name": "mine", "summary": "in order", "source": "me"} in listed
+            result = json.loads(run("solve", *TINY, *plugin, "--solver", "mine", "--json").out)
+            assert (result["solver"], result["valid"]) == ("mine", True)
+            rows = json.loads(run("compare", *TINY, *plugin, "--solver", "mine", "--json").out)["rows"]
+            assert [row["solver"] for row in rows] == ["mine"]
+            outcome = run("solve", "tiny-state-L4-scan", *plugin, "--solver", "min", "--json", "--quiet")
+            refused(outcome, "did you mean 'mine'?")
+            refused(run("solve", *TINY, "--plugin", "his.py", "--json"), "his.py: no such file")
+        finally:
+            for known in (solvers._HEURISTICS, solvers._SOLVERS):
+                known.pop("mine", None)

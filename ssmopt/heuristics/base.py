@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from ssmopt.decode import Policy
 from ssmopt.errors import InputError
 from ssmopt.instance import Instance, TileMeta
 from ssmopt.problem import FORMS, Problem
+from ssmopt.schedule import Schedule
 from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
 from ssmopt.workload.cuts import projection_tiling
 from ssmopt.workload.tiles import build_tiles
@@ -31,7 +32,7 @@ class Heuristic:
     name, summary, source
         Name, what it does in one line, and where it comes from.
     plans
-        Orders with policies to decode; the best schedule counts.
+        Orders with policies to decode, or finished schedules; the best counts.
     prescribe
         The tiling that its definition asks for, from the given or default one, and a note when the capacity forced a
         cut; None when it takes any tiling.
@@ -39,15 +40,18 @@ class Heuristic:
         Whether it has to know the operator of each tile.
     forms
         The forms of the state update that it is defined for.
+    custom
+        Whether a user has registered it; then it only runs when it is asked for by name.
     """
 
     name: str
     summary: str
     source: str
-    plans: Callable[[Instance], list[Plan]]
+    plans: Callable[[Instance], Iterable[Plan | Schedule]]
     prescribe: Callable[[Problem, Tiling], tuple[Tiling, str]] | None = None
     needs_meta: bool = True
     forms: tuple[str, ...] = FORMS
+    custom: bool = False
 
     def applies_to(self, target: Problem | Instance) -> bool:
         """Whether it is defined for the problem, and an instance says enough about its tiles."""
