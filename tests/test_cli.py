@@ -423,3 +423,16 @@ class TestPlugin:
         finally:
             for known in (solvers._HEURISTICS, solvers._SOLVERS):
                 known.pop("mine", None)
+
+
+class TestStart:
+    def test_a_schedule_file_is_where_the_search_begins(self, run: Run) -> None:
+        assert run("solve", *TINY, "--solver", "heft", "-o", "known.json", "--no-plot", "--quiet").code == 0
+        known = json.loads(Path("known.json").read_text())
+        found = json.loads(run("solve", *TINY, "--start", "known.json", "--time-limit", "2", "--json").out)
+        assert found["valid"]
+        assert found["makespan"] <= known["makespan"]
+        assert json.loads(run("solve", *TINY, *QUICK, "--start", "known.json", "--json").out)["note"]
+        other = ("--model", "mamba-tiny", "--hardware", "tiny", "--seq-len", "5", "--quiet", "--json")
+        refused(run("solve", *other, "--start", "known.json"), "known.json", "belongs to another instance")
+        refused(run("solve", *TINY, "--start", "none.json", "--quiet"), "none.json")

@@ -37,6 +37,13 @@ def solve(
     solver: Annotated[
         str, typer.Option("--solver", help="auto, or a name from 'ssmopt list solvers'.", metavar="NAME")
     ] = "auto",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", metavar="SCHEDULE", help="Schedule to start from, on its tiling; never returns a worse one.",
+            show_default=False,
+        ),
+    ] = None,
     plugin: PluginOption = None,
     time_limit: TimeLimitOption = 60.0,
     workers: WorkersOption = None,
@@ -78,6 +85,8 @@ def solve(
 
     [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 256 -o best.json --plot best.svg[/cyan]
 
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --start mamba-130m-marca-L64.schedule.json --time-limit 600[/cyan]
+
     [cyan]$ ssmopt solve my-problem.json --json[/cyan]
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --plugin my_solver.py --solver my-solver[/cyan]
@@ -107,8 +116,8 @@ def solve(
 
     with showing_progress(target.what.name, time_limit, quiet=quiet) as listener:
         result = run(
-            target.what, tiling=target.tiling, solver=solver, time_limit=time_limit, workers=workers, seed=seed,
-            on_progress=listener,
+            target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit, workers=workers,
+            seed=seed, on_progress=listener,
         )  # fmt: skip
 
     with finishing() as signals:
