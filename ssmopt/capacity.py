@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ssmopt.autotile.choice import DEPTH_FIRST
 from ssmopt.autotile.fitting import least_practical_capacity
 from ssmopt.decode import decode
 from ssmopt.errors import InputError
-from ssmopt.heuristics.fuse_block import BlockVariant
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.schedule import Schedule
@@ -149,8 +149,7 @@ def _with_capacity(problem: Problem, capacity: int) -> Problem:
 
 def _witness(instance: Instance) -> Schedule:
     if instance.meta is not None and instance.problem is not None:
-        order, policy = BlockVariant(gate_early=False, out_late=False, reserve=0, deferred=0).plan(instance)
-        schedule = decode(instance, order, policy)
+        schedule = decode(instance, *DEPTH_FIRST.plan(instance))
     else:
         schedule = decode(instance, instance.topological_order)
     check(instance, schedule)

@@ -56,10 +56,10 @@ def makespan_in(path: Path) -> int:
 def test_no_solver_is_worse_than_what_it_starts_from(
     problem: ssmopt.Problem, slow: Path, tmp_path: Path, solver: str
 ) -> None:
-    good = ssmopt.solve(problem, tiling=TILING, time_limit=2, workers=2)
+    good = ssmopt.solve(problem, tiling=TILING, time_limit=0.7, workers=2)
     for file in (slow, saved(good, tmp_path / "good.json")):
         known = makespan_in(file)
-        result = ssmopt.solve(problem, solver=solver, start=file, time_limit=1.5, workers=2)
+        result = ssmopt.solve(problem, solver=solver, start=file, time_limit=0.7, workers=2)
         assert result.schedule is not None
         assert validate(result.instance, result.schedule) == []
         assert result.makespan is not None

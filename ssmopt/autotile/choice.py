@@ -11,12 +11,19 @@ from ssmopt.autotile.search import TilingChoice
 from ssmopt.autotile.search import choose_tiling as search_tilings
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
+from ssmopt.heuristics.fuse_block import BlockVariant
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
-from ssmopt.workload.needs import least_capacity
+from ssmopt.workload.needs import Need, least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
-_MOST_DECODED = 60_000
+DEPTH_FIRST = BlockVariant(gate_early=False, out_late=False, reserve=0, deferred=0)
+"""The order, and the policy that keeps all it can, that tight tilings are decoded with."""
+
+_SMALL = 4
+"""Below this many times the least capacity the search hardly finds anything, and a coarse tiling may be better."""
+
+_MOST_DECODED = 20_000
 """Where a tiling has more tiles than this, fewer tokens are decoded, and the makespan is scaled up."""
 
 
@@ -26,7 +33,7 @@ def choose_tiling(
     should_stop: Callable[[], bool] | None = None,
     on_candidate: Callable[[int, int], None] | None = None,
 ) -> TilingChoice:
-    """Choose the best tiling that a search finds; where nothing that it tries fits, a coarse one that does.
+    """Choose the best tiling that a search finds; in a small memory, a coarse one that fits if that is better.
 
     Parameters
     ----------
@@ -41,33 +48,41 @@ def choose_tiling(
     least, capacity = least_capacity(problem), capacity_bytes(problem)
     if least.n_bytes > capacity:
         raise too_small(problem, least, capacity)
+    fitted = _fitted(problem, capacity) if capacity < _SMALL * least.n_bytes else None
     try:
-        return search_tilings(problem, should_stop=should_stop, on_candidate=on_candidate)
+        found = search_tilings(problem, should_stop=should_stop, on_candidate=on_candidate)
     except CapacityError:
-        return _fitted(problem, capacity)
+        return fitted or _fitted(problem, capacity) or _of_few_tiles(problem, capacity, least)
+    return found if fitted is None or found.makespan <= fitted.makespan else fitted
 
 
-def _fitted(problem: Problem, capacity: int) -> TilingChoice:
+def _fitted(problem: Problem, capacity: int) -> TilingChoice | None:
+    """A coarse tiling that fits; None if even that has too many tiles."""
     tiling = tiling_that_fits(problem, capacity)
-    tiles = count_tiles(problem, tiling)
-    if tiles > most_tiles(problem):
-        enough, _ = least_practical_capacity(problem)
-        least = least_capacity(problem)
-        raise CapacityError(
-            f"the {capacity:,} bytes of the memory hold only tiles so small that {problem.name!r} has {tiles:,} of "
-            f"them, too many to schedule; the smallest capacity is {least.n_bytes:,} bytes, for tile "
-            f"{least.operator!r}, and {enough:,} bytes take fewer tiles",
-            tile=least.operator,
-            need_bytes=enough,
-            capacity_bytes=capacity,
-        )
+    if count_tiles(problem, tiling) > most_tiles(problem):
+        return None
     return TilingChoice(tiling, _estimate(problem, tiling), 1)
 
 
+def _of_few_tiles(problem: Problem, capacity: int, least: Need) -> TilingChoice:
+    """A tiling that needs less than the capacity, where the one that needs all of it has too many tiles."""
+    enough, tiling = least_practical_capacity(problem)
+    if enough <= capacity:
+        return TilingChoice(tiling, _estimate(problem, tiling), 1)
+    raise CapacityError(
+        f"the {capacity:,} bytes of the memory hold only tiles so small that {problem.name!r} has more than "
+        f"{most_tiles(problem):,} of them; the smallest capacity is {least.n_bytes:,} bytes, for tile "
+        f"{least.operator!r}, and {enough:,} bytes take fewer tiles",
+        tile=least.operator,
+        need_bytes=enough,
+        capacity_bytes=capacity,
+    )
+
+
 def _estimate(problem: Problem, tiling: Tiling) -> int:
-    """Makespan in cycles, layer by layer; of the first tokens scaled up, if there are many tiles."""
+    """Makespan in cycles, depth first; of the first tokens scaled up, if there are many tiles."""
     tokens = problem.seq_len
     while tokens > 1 and count_tiles(dataclasses.replace(problem, seq_len=tokens), tiling) > _MOST_DECODED:
         tokens //= 2
     instance = build_tiles(dataclasses.replace(problem, seq_len=tokens), tiling)
-    return decode(instance, instance.topological_order).makespan * problem.seq_len // tokens
+    return decode(instance, *DEPTH_FIRST.plan(instance)).makespan * problem.seq_len // tokens
