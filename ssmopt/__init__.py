@@ -3,8 +3,9 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from ssmopt.build import build_instance, load_instance
+from ssmopt.capacity import MinimumCapacity, minimum_capacity
 from ssmopt.decode import Policy, decode
-from ssmopt.errors import CapacityError, ExecutionError, InputError, SsmoptError
+from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError, SsmoptError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
 from ssmopt.hardware import Hardware
@@ -15,6 +16,7 @@ from ssmopt.problem import Problem
 from ssmopt.result import Result
 from ssmopt.schedule import Schedule
 from ssmopt.solve import solve
+from ssmopt.solvers import register_solver
 from ssmopt.tiling import ProjectionTiling, Tiling
 from ssmopt.validate import validate
 
@@ -31,12 +33,14 @@ __all__ = [
     "Hardware",
     "InputError",
     "Instance",
+    "MinimumCapacity",
     "Model",
     "Policy",
     "Problem",
     "ProjectionTiling",
     "Result",
     "Schedule",
+    "SolverError",
     "SsmoptError",
     "Tiling",
     "__version__",
@@ -48,6 +52,8 @@ __all__ = [
     "load_instance",
     "load_model",
     "load_problem",
+    "minimum_capacity",
+    "register_solver",
     "solve",
     "validate",
 ]

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 import ssmopt
 from ssmopt.commands.bounds import bounds
+from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -67,6 +68,7 @@ app.command("run")(run)
 app.command("list")(list_names)
 app.command("show")(show)
 app.command("bounds")(bounds)
+app.command("capacity")(capacity)
 app.command("import-model")(import_model)
 
 

@@ -63,6 +63,10 @@ class CapacityError(InputError):
         self.capacity_bytes = capacity_bytes
 
 
+class SolverError(InputError):
+    """A solver that a user has registered fails, or answers with no valid schedule."""
+
+
 class ExecutionError(SsmoptError):
     """A schedule does not compute what it should: something is not there when it is needed."""
 

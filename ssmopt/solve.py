@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
 from ssmopt.autotile import choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
-from ssmopt.errors import InputError, nearest
+from ssmopt.errors import CapacityError, InputError, nearest
+from ssmopt.files.text import PathLike
 from ssmopt.heuristics.base import Heuristic, schedules_of
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
 from ssmopt.schedule import Schedule
 from ssmopt.solvers import HEURISTICS, SOLVERS
+from ssmopt.start import Start, read_start
 from ssmopt.stopping import Stop
 from ssmopt.tiling import Tiling
 from ssmopt.validate import check
@@ -34,6 +37,7 @@ def solve(
     *,
     tiling: Tiling | None = None,
     solver: str = "auto",
+    start: PathLike | Schedule | None = None,
     time_limit: float = 60.0,
     workers: int | None = None,
     seed: int = 0,
@@ -49,6 +53,8 @@ def solve(
         How to tile a problem; None searches for a good tiling.
     solver
         A name in `ssmopt.solvers.SOLVERS`.
+    start
+        A known schedule, or its file: it is validated, its tiling is used, and the result is never worse.
     time_limit
         Wall seconds for everything together. The first valid schedule is always completed.
     workers
@@ -81,6 +87,7 @@ def solve(
             workers=workers,
             seed=seed,
             on_progress=on_progress,
+            start=None if start is None else read_start(target, tiling, start),
         )
 
 
@@ -106,6 +113,7 @@ def run_solver(
     seed: int,
     on_progress: ProgressListener | None,
     known: Sequence[Result] = (),
+    start: Start | None = None,
 ) -> Result:
     """`solve`, until the given condition holds.
 
@@ -115,7 +123,11 @@ def run_solver(
         Whether the exact solver may leave the tiling for that of a baseline whose schedule is better.
     known
         Results of heuristics for the same target; those on a tiling that is allowed are where the exact solver starts.
+    start
+        A valid schedule of the target, on a tiling that is allowed.
     """
+    if start is not None:
+        return _run_from(start, target, stop, solver, workers, seed, on_progress)
     instance, note = _prepare(target, tiling, solver, stop, on_progress)
     search = Search(instance, solver, stop, on_progress, note)
     if solver in HEURISTICS:
@@ -129,9 +141,44 @@ def run_solver(
     return search.result()
 
 
+def _run_from(
+    start: Start,
+    target: Problem | Instance,
+    stop: Stop,
+    solver: str,
+    workers: int | None,
+    seed: int,
+    on_progress: ProgressListener | None,
+) -> Result:
+    """The better of a schedule to start from and what the solver makes, of it if it can."""
+    search = Search(start.instance, solver, stop, on_progress)
+    search.offer(start.schedule, "start")
+    known = start.schedule.makespan
+    if solver not in HEURISTICS:
+        search.construct(_starters(start.instance))
+        search.exact(workers or os.cpu_count() or 1, seed)
+        return _noted(search.result(), "the start, not improved" if search.schedule is start.schedule else "")
+    # Heuristics build from nothing, some of them on a tiling of their own.
+    tiling = start.instance.tiling if isinstance(target, Problem) else None
+    try:
+        result = run_solver(
+            target, stop, tiling=tiling, any_tiling=False, solver=solver, workers=workers, seed=seed,
+            on_progress=on_progress,
+        )  # fmt: skip
+    except CapacityError as error:
+        return _noted(search.result(), f"the start: {error.message}")
+    if result.makespan is not None and result.makespan < known:
+        return _noted(result, f"better than the start, {known:,} cycles")
+    return _noted(search.result(), f"the start, which is no worse than the solver's own {result.makespan:,} cycles")
+
+
+def _noted(result: Result, note: str) -> Result:
+    return dataclasses.replace(result, note="; ".join(part for part in (result.note, note) if part))
+
+
 def _starters(instance: Instance) -> list[Heuristic]:
     """The heuristics whose best schedule CP-SAT starts from: first those that take any tiling."""
-    known = [h for h in HEURISTICS.values() if h.applies_to(instance)]
+    known = [h for h in HEURISTICS.values() if h.applies_to(instance) and not h.custom]
     if instance.n_tiles > _FEW_TILES:
         return [h for h in known if h.prescribe is None]
     return sorted(known, key=lambda h: h.prescribe is not None)

@@ -73,7 +73,7 @@ def files() -> set[str]:
 
 class TestHelp:
     @pytest.mark.parametrize(
-        "command", ["solve", "compare", "validate", "run", "list", "show", "bounds", "import-model"]
+        "command", ["solve", "compare", "validate", "run", "list", "show", "bounds", "capacity", "import-model"]
     )
     def test_every_command_shows_examples(self, run: Run, command: str) -> None:
         outcome = run(command, "--help")

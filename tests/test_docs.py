@@ -1,9 +1,11 @@
-"""What docs/files.md shows can be read as it stands."""
+"""What docs/files.md shows can be read as it stands, and the solver of docs/your-own-solver.md runs."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -49,3 +51,21 @@ def test_the_tile_instance_and_its_optimum(tmp_path: Path) -> None:
     for rows in ("tiles", "transfers", "residencies"):
         document[rows] = [row for row in document[rows] if row != "..."]
     jsonschema.validate(document, schema)
+
+
+def test_the_solver_of_the_example_runs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "your-own-solver.md").read_text(encoding="utf-8")
+    (solver,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (commands,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert len(solver.splitlines()) <= 25
+    (tmp_path / "my_solver.py").write_text(solver)
+    for command in commands.splitlines():
+        words = command.split()
+        assert words[0] == "ssmopt"
+        limit = [] if words[1] == "list" else ["--time-limit", "3"]
+        done = subprocess.run(
+            [sys.executable, "-m", "ssmopt.cli", *words[1:], *limit],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "least-new" in done.stdout

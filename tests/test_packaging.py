@@ -35,6 +35,7 @@ def test_data_and_schemas_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
         expected = {f"ssmopt/data/{kind}/{file.name}" for file in (ROOT / kind).glob("*.yaml")}
         assert expected
         assert expected <= names
+    assert "ssmopt/data/instances/best_known.csv" in names
     assert {f"ssmopt/schemas/{file.name}" for file in (ROOT / "ssmopt" / "schemas").glob("*.json")} <= names
     assert "ssmopt/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
-from ssmopt.autotile.starts import SHARES, finest_point, first_points
+from ssmopt.autotile.starts import SHARES, first_points
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode_below
 from ssmopt.errors import CapacityError, InputError
@@ -16,6 +17,7 @@ from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, all
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
+from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
 _PERIODS = 3
@@ -267,14 +269,4 @@ def _work(instance: Instance) -> int:
 
 
 def _no_room(problem: Problem) -> CapacityError:
-    """The error for the candidate that needs least: a token at a time, and the finest cuts that are looked at."""
-    instance = build_tiles(dataclasses.replace(problem, seq_len=1), finest_point(problem).tiling(problem))
-    need, tile = instance.minimum_capacity()
-    capacity = capacity_bytes(problem)
-    return CapacityError(
-        f"tile {instance.tile_ids[tile]!r} needs {need:,} bytes at once even with the finest tiling that was tried, "
-        f"but the memory holds {capacity:,} bytes: give more SRAM",
-        tile=instance.tile_ids[tile],
-        need_bytes=need,
-        capacity_bytes=capacity,
-    )
+    return too_small(problem, least_capacity(problem), capacity_bytes(problem))

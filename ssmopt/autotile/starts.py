@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ssmopt.autotile.ladder import at_least
-from ssmopt.autotile.points import Point, capacity_bytes, most_cores, most_splits, state_tensors, steps_of
+from ssmopt.autotile.points import Point, capacity_bytes, most_cores, state_tensors, steps_of
 from ssmopt.problem import Problem
 from ssmopt.tiling import LOOP_ORDERS
 
@@ -115,12 +115,6 @@ def _streaming(problem: Problem, share: int) -> Iterator[Point]:
             out_columns,
             _steps(problem, "out_reduction", _pieces(weights, piece * out_columns)),
         )
-
-
-def finest_point(problem: Problem) -> Point:
-    """A token at a time, and the finest cuts that are looked at."""
-    fine = min(problem.model.d_inner, problem.model.d_model, 512)
-    return Point("tokens", 1, 1, 1, min(fine, most_splits(problem)), fine, fine, 1, fine)
 
 
 def _steps(problem: Problem, axis: str, pieces: int, norm_tokens: int = 1) -> int:

@@ -16,12 +16,14 @@ from ssmopt.commands.options import (
     InstanceArgument,
     JsonOption,
     ModelOption,
+    PluginOption,
     QuietOption,
     SeedOption,
     SeqLenOption,
     SramOption,
     TimeLimitOption,
     WorkersOption,
+    load_plugins,
 )
 from ssmopt.commands.output import columns, exit_code, heading, say, say_json
 from ssmopt.commands.progress import showing_progress
@@ -47,6 +49,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    plugin: PluginOption = None,
     time_limit: TimeLimitOption = 60.0,
     workers: WorkersOption = None,
     seed: SeedOption = 0,
@@ -77,6 +80,7 @@ def compare(
     [cyan]$ ssmopt compare --model mamba-2.8b --hardware marca --seq-len 64 --plot bars.png[/cyan]
     """
     target = load_target(instance, model, hardware, seq_len, sram)
+    load_plugins(plugin)
     for name in solver or ():
         check_solver(name)
 

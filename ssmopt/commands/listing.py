@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ssmopt.commands.options import JsonOption
+from ssmopt.commands.options import JsonOption, PluginOption, load_plugins
 from ssmopt.commands.output import columns, heading, say, say_json
 from ssmopt.errors import InputError, nearest
 from ssmopt.export.units import size, whole
@@ -23,6 +23,7 @@ def list_names(
             metavar="KIND", help="models, hardware, instances or solvers; all if left out.", show_default=False
         ),
     ] = None,
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List models, hardware, instances and solvers by name.
@@ -34,9 +35,12 @@ def list_names(
     [cyan]$ ssmopt list instances[/cyan]
 
     [cyan]$ ssmopt list solvers --json[/cyan]
+
+    [cyan]$ ssmopt list solvers --plugin my_solver.py[/cyan]
     """
     if kind is not None and kind not in _READERS:
         raise InputError(f"unknown kind {kind!r}{nearest(kind, _READERS)}", key="KIND")
+    load_plugins(plugin)
     found = {name: read() for name, read in _READERS.items() if kind in (None, name)}
     if as_json:
         say_json(found)

@@ -12,12 +12,14 @@ from ssmopt.commands.options import (
     InstanceArgument,
     JsonOption,
     ModelOption,
+    PluginOption,
     QuietOption,
     SeedOption,
     SeqLenOption,
     SramOption,
     TimeLimitOption,
     WorkersOption,
+    load_plugins,
 )
 from ssmopt.commands.output import exit_code, pairs, result_rows, say, say_json
 from ssmopt.commands.progress import showing_progress
@@ -35,6 +37,14 @@ def solve(
     solver: Annotated[
         str, typer.Option("--solver", help="auto, or a name from 'ssmopt list solvers'.", metavar="NAME")
     ] = "auto",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", metavar="SCHEDULE", help="Schedule to start from, on its tiling; never returns a worse one.",
+            show_default=False,
+        ),
+    ] = None,
+    plugin: PluginOption = None,
     time_limit: TimeLimitOption = 60.0,
     workers: WorkersOption = None,
     seed: SeedOption = 0,
@@ -75,11 +85,16 @@ def solve(
 
     [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 256 -o best.json --plot best.svg[/cyan]
 
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --start mamba-130m-marca-L64.schedule.json --time-limit 600[/cyan]
+
     [cyan]$ ssmopt solve my-problem.json --json[/cyan]
+
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --plugin my_solver.py --solver my-solver[/cyan]
     """
     if plot is not None and no_plot:
         raise InputError("give either --plot or --no-plot, not both")
     target = load_target(instance, model, hardware, seq_len, sram)
+    load_plugins(plugin)
     check_solver(solver)
 
     from ssmopt.export.gantt import plot_format, save_plot
@@ -101,8 +116,8 @@ def solve(
 
     with showing_progress(target.what.name, time_limit, quiet=quiet) as listener:
         result = run(
-            target.what, tiling=target.tiling, solver=solver, time_limit=time_limit, workers=workers, seed=seed,
-            on_progress=listener,
+            target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit, workers=workers,
+            seed=seed, on_progress=listener,
         )  # fmt: skip
 
     with finishing() as signals:

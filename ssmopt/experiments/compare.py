@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ssmopt.errors import CapacityError, InputError
+from ssmopt.errors import CapacityError, InputError, SolverError
 from ssmopt.instance import Instance
 from ssmopt.problem import FORMS, Problem
 from ssmopt.result import Bound, ProgressListener, Result
@@ -147,7 +147,7 @@ def compare(
                 share.signal = stop.signal  # Even then the first solver gives its first schedule.
                 try:
                     entry.run(name, share, workers=workers, seed=seed, on_progress=on_progress)
-                except (CapacityError, InvalidScheduleError) as error:
+                except (CapacityError, InvalidScheduleError, SolverError) as error:
                     entry.failures.append((name, str(error)))
             stop.signal = share.signal
     if not entries[0].results:

@@ -40,6 +40,8 @@ class Heuristic:
         Whether it has to know the operator of each tile.
     forms
         The forms of the state update that it is defined for.
+    custom
+        Whether a user has registered it; then it only runs when it is asked for by name.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Heuristic:
     prescribe: Callable[[Problem, Tiling], tuple[Tiling, str]] | None = None
     needs_meta: bool = True
     forms: tuple[str, ...] = FORMS
+    custom: bool = False
 
     def applies_to(self, target: Problem | Instance) -> bool:
         """Whether it is defined for the problem, and an instance says enough about its tiles."""

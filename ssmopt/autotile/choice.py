@@ -1,0 +1,89 @@
+"""`choose_tiling`: the best tiling that the search finds, or else one that fits at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from ssmopt.autotile.fitting import least_practical_capacity, most_tiles, tiling_that_fits, too_small
+from ssmopt.autotile.points import capacity_bytes
+from ssmopt.autotile.search import TilingChoice
+from ssmopt.autotile.search import choose_tiling as search_tilings
+from ssmopt.decode import decode
+from ssmopt.errors import CapacityError
+from ssmopt.heuristics.fuse_block import BlockVariant
+from ssmopt.heuristics.places import BlockOrder
+from ssmopt.problem import Problem
+from ssmopt.tiling import Tiling
+from ssmopt.workload.needs import Need, least_capacity
+from ssmopt.workload.tiles import build_tiles, count_tiles
+
+DEPTH_FIRST = BlockVariant(BlockOrder(), reserve=0, deferred=0)
+"""The order, and the policy that keeps all it can, that tight tilings are decoded with."""
+
+_SMALL = 4
+"""Below this many times the least capacity the search hardly finds anything, and a coarse tiling may be better."""
+
+_MOST_DECODED = 20_000
+"""Where a tiling has more tiles than this, fewer tokens are decoded, and the makespan is scaled up."""
+
+
+def choose_tiling(
+    problem: Problem,
+    *,
+    should_stop: Callable[[int], bool] | None = None,
+    on_candidate: Callable[[int, int], None] | None = None,
+) -> TilingChoice:
+    """Choose the best tiling that a search finds; in a small memory, a coarse one that fits if that is better.
+
+    Parameters
+    ----------
+    problem, should_stop, on_candidate
+        As for the search, `ssmopt.autotile.search.choose_tiling`.
+
+    Raises
+    ------
+    CapacityError
+        Under every tiling some tile does not fit the memory, or only tilings of too many tiles fit it.
+    """
+    least, capacity = least_capacity(problem), capacity_bytes(problem)
+    if least.n_bytes > capacity:
+        raise too_small(problem, least, capacity)
+    fitted = _fitted(problem, capacity) if capacity < _SMALL * least.n_bytes else None
+    try:
+        found = search_tilings(problem, should_stop=should_stop, on_candidate=on_candidate)
+    except CapacityError:
+        return fitted or _fitted(problem, capacity) or _of_few_tiles(problem, capacity, least)
+    return found if fitted is None or found.makespan <= fitted.makespan else fitted
+
+
+def _fitted(problem: Problem, capacity: int) -> TilingChoice | None:
+    """A coarse tiling that fits; None if even that has too many tiles."""
+    tiling = tiling_that_fits(problem, capacity)
+    if count_tiles(problem, tiling) > most_tiles(problem):
+        return None
+    return TilingChoice(tiling, DEPTH_FIRST, _estimate(problem, tiling), 1)
+
+
+def _of_few_tiles(problem: Problem, capacity: int, least: Need) -> TilingChoice:
+    """A tiling that needs less than the capacity, where the one that needs all of it has too many tiles."""
+    enough, tiling = least_practical_capacity(problem)
+    if enough <= capacity:
+        return TilingChoice(tiling, DEPTH_FIRST, _estimate(problem, tiling), 1)
+    raise CapacityError(
+        f"the {capacity:,} bytes of the memory hold only tiles so small that {problem.name!r} has more than "
+        f"{most_tiles(problem):,} of them; the smallest capacity is {least.n_bytes:,} bytes, for tile "
+        f"{least.operator!r}, and {enough:,} bytes take fewer tiles",
+        tile=least.operator,
+        need_bytes=enough,
+        capacity_bytes=capacity,
+    )
+
+
+def _estimate(problem: Problem, tiling: Tiling) -> int:
+    """Makespan in cycles, depth first; of the first tokens scaled up, if there are many tiles."""
+    tokens = problem.seq_len
+    while tokens > 1 and count_tiles(dataclasses.replace(problem, seq_len=tokens), tiling) > _MOST_DECODED:
+        tokens //= 2
+    instance = build_tiles(dataclasses.replace(problem, seq_len=tokens), tiling)
+    return decode(instance, *DEPTH_FIRST.plan(instance)).makespan * problem.seq_len // tokens

@@ -1,0 +1,72 @@
+"""The command line: the smallest memory, solvers of the user, and schedules to start from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import test_cli
+from test_cli import QUICK, TINY, Run, refused
+
+from ssmopt import solvers
+
+run = test_cli.run  # the fixture
+
+
+class TestCapacity:
+    def test_the_number_is_enough_and_one_byte_less_is_not(self, run: Run) -> None:
+        found = json.loads(run("capacity", *TINY, "--json").out)
+        least = found["capacity_bytes"]
+        assert found["exact"]
+        assert least == found["bound_bytes"] == found["peak_memory_bytes"] == sum(found["tile_bytes"].values())
+        solve = ("solve", *TINY, "--time-limit", "2", "--no-plot", "--quiet", "--sram")
+        assert run(*solve, str(least)).code == 0
+        refused(run(*solve, str(least - 1)), f"tile '{found['tile']}'", f"the smallest capacity is {least:,} bytes")
+
+    def test_the_witness_can_be_written_and_checked(self, run: Run) -> None:
+        name = "tiny-state-L4-scan"
+        outcome = run("capacity", name, "-o", "witness.json", "--export", "tiles.json")
+        assert outcome.code == 0
+        assert "for these tiles" in outcome.out
+        least = json.loads(run("capacity", name, "--json").out)["capacity_bytes"]
+        assert run("validate", "tiles.json", "witness.json").code == 0
+        assert run("validate", name, "witness.json", "--sram", str(least)).code == 0
+        again = json.loads(run("capacity", "tiles.json", "--json").out)
+        assert again["capacity_bytes"] == least
+        assert not again["any_tiling"]
+
+
+class TestPlugin:
+    def test_a_solver_of_the_user_is_listed_run_and_compared(self, run: Run) -> None:
+        Path("mine.py").write_text(
+            "import ssmopt\n@ssmopt.register_solver('mine', summary='in order', source='me')\n"
+            "def mine(instance):\n    if instance.n_tiles < 3:\n        raise ValueError('too few')\n"
+            "    return instance.topological_order\n"
+        )
+        try:
+            plugin = ("--plugin", "mine.py")
+            listed = json.loads(run("list", "solvers", *plugin, "--json").out)["solvers"]
+            assert {"name": "mine", "summary": "in order", "source": "me"} in listed
+            result = json.loads(run("solve", *TINY, *plugin, "--solver", "mine", "--json").out)
+            assert (result["solver"], result["valid"]) == ("mine", True)
+            rows = json.loads(run("compare", *TINY, *plugin, "--solver", "mine", "--json").out)["rows"]
+            assert [row["solver"] for row in rows] == ["mine"]
+            outcome = run("solve", "tiny-state-L4-scan", *plugin, "--solver", "min", "--json", "--quiet")
+            refused(outcome, "did you mean 'mine'?")
+            refused(run("solve", *TINY, "--plugin", "his.py", "--json"), "his.py: no such file")
+        finally:
+            for known in (solvers._HEURISTICS, solvers._SOLVERS):
+                known.pop("mine", None)
+
+
+class TestStart:
+    def test_a_schedule_file_is_where_the_search_begins(self, run: Run) -> None:
+        assert run("solve", *TINY, "--solver", "heft", "-o", "known.json", "--no-plot", "--quiet").code == 0
+        known = json.loads(Path("known.json").read_text())
+        found = json.loads(run("solve", *TINY, "--start", "known.json", "--time-limit", "2", "--json").out)
+        assert found["valid"]
+        assert found["makespan"] <= known["makespan"]
+        assert json.loads(run("solve", *TINY, *QUICK, "--start", "known.json", "--json").out)["note"]
+        other = ("--model", "mamba-tiny", "--hardware", "tiny", "--seq-len", "5", "--quiet", "--json")
+        refused(run("solve", *other, "--start", "known.json"), "known.json", "belongs to another instance")
+        refused(run("solve", *TINY, "--start", "none.json", "--quiet"), "none.json")
