@@ -6,11 +6,13 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from ssmopt.autotile import choose_tiling
+from ssmopt.autotile import TilingChoice, choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
+from ssmopt.decode import decode
 from ssmopt.errors import CapacityError, InputError, nearest
 from ssmopt.files.text import PathLike
 from ssmopt.heuristics.base import Heuristic, schedules_of
+from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
@@ -114,6 +116,7 @@ def run_solver(
     on_progress: ProgressListener | None,
     known: Sequence[Result] = (),
     start: Start | None = None,
+    choice: TilingChoice | None = None,
 ) -> Result:
     """`solve`, until the given condition holds.
 
@@ -125,11 +128,19 @@ def run_solver(
         Results of heuristics for the same target; those on a tiling that is allowed are where the exact solver starts.
     start
         A valid schedule of the target, on a tiling that is allowed.
+    choice
+        How the given tiling was chosen, if it was.
     """
     if start is not None:
         return _run_from(start, target, stop, solver, workers, seed, on_progress)
-    instance, note = _prepare(target, tiling, solver, stop, on_progress)
+    if isinstance(target, Problem) and tiling is None:
+        choice = tiling_for(target, stop, on_progress)
+        tiling = choice.tiling
+    instance, note = _prepare(target, tiling, solver)
     search = Search(instance, solver, stop, on_progress, note)
+    if choice is not None and choice.tiling == instance.tiling and solver in ("auto", "cpsat", PIPELINED.name):
+        search.note = choice.describe()
+        search.offer(decode(instance, *choice.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
     if solver in HEURISTICS:
         search.construct([HEURISTICS[solver]])
         return search.result()
@@ -224,9 +235,7 @@ def _better_known(search: Search, known: Sequence[Result], any_tiling: bool) -> 
     return search
 
 
-def _prepare(
-    target: Problem | Instance, tiling: Tiling | None, solver: str, stop: Stop, on_progress: ProgressListener | None
-) -> tuple[Instance, str]:
+def _prepare(target: Problem | Instance, tiling: Tiling | None, solver: str) -> tuple[Instance, str]:
     """The tile instance that the solver works on, and a note about its tiling."""
     heuristic = HEURISTICS.get(solver)
     if heuristic is not None and not heuristic.applies_to(target):
@@ -243,9 +252,7 @@ def _prepare(
         problem, tiling = target.problem, target.tiling
     else:
         problem = target
-    if tiling is None:
-        tiling = tiling_for(problem, stop, on_progress)
-    note = ""
+    tiling, note = tiling or Tiling(), ""
     if heuristic is not None and heuristic.prescribe is not None:
         tiling, note = heuristic.prescribe(problem, tiling)
     instance = build_tiles(problem, tiling)
@@ -253,7 +260,7 @@ def _prepare(
     return instance, note
 
 
-def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | None) -> Tiling:
+def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | None) -> TilingChoice:
     """Search a tiling within its share of the time, reporting how it goes."""
     floor = best(lower_bounds(problem)).cycles
 
@@ -267,7 +274,7 @@ def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | Non
         problem,
         should_stop=lambda tiles: late() if tiles > _EXACT_TILES else early(),
         on_candidate=report,
-    ).tiling
+    )
 
 
 class Search:

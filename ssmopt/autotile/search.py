@@ -10,6 +10,7 @@ from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
 from ssmopt.autotile.starts import SHARES, first_points
 from ssmopt.bounds import best, lower_bounds
+from ssmopt.bounds.untiled import dram_bytes_per_cycle
 from ssmopt.decode import decode_below
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
@@ -20,20 +21,27 @@ from ssmopt.tiling import Tiling
 from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
+_WHOLE = 10_000
+"""Candidates with at most so many tiles are decoded in full."""
+
 _PERIODS = 3
-"""Token tiles that are decoded; longer prompts are extrapolated from the last of them, so that cost does not grow."""
+"""Token tiles that are decoded of others; the rest is extrapolated from the last, so that cost does not grow."""
 
 _MAX_DECODED = 60_000
 """Candidates with more tiles than this over those token tiles are left out."""
 
-_MAX_TILES = 60_000
-"""Candidates with more tiles than this over the whole prompt are left out, as long as there are others."""
+_MAX_TILES, _MAX_TILES_PER_TOKEN, _MOST_TILES = 60_000, 128, 200_000
+"""Candidates with more tiles than this over the whole prompt are left out, as long as there are others: 128 per token,
+but no fewer than the first number, and no more than the last."""
 
 _MAX_USES = 600_000
 """Candidates whose tiles touch more pieces of tensors than this over those token tiles are left out, likewise."""
 
 _BUDGET = 30_000_000
 """Tiles and touched pieces decoded in all: about half a minute on one core."""
+
+_PROMISING = 1.25
+"""Starting points whose transfers alone take this many times the best makespan so far are given up."""
 
 _DESCENTS = 3
 """From so many of the starting points, best first, the search goes down as far as it can."""
@@ -59,6 +67,12 @@ class TilingChoice:
     variant: BlockVariant
     makespan: int
     candidates: int
+
+    def describe(self) -> str:
+        """How it was found, in one line."""
+        order = self.variant.order
+        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(["mixed"] if order.mixed else [])]
+        return f"tiling: shortest decoded of {self.candidates:,} candidates, depth first with " + ", ".join(parts)
 
 
 def choose_tiling(
@@ -124,7 +138,12 @@ class _Search:
         self.tiles = 0
         self.tried = 0
         self.spent = 0
-        self.max_tiles = _MAX_TILES
+        self.few_tiles = min(max(_MAX_TILES, _MAX_TILES_PER_TOKEN * problem.seq_len), _MOST_TILES)
+        self.max_tiles = self.few_tiles
+        self.unfit: set[Point] = set()
+        self.rate = dram_bytes_per_cycle(problem.hardware)
+        model, size = problem.model, problem.dtype.weights
+        self.weight_bytes = 0 if problem.scope == "state-update" else 3 * model.d_inner * model.d_model * size
 
     @property
     def finished(self) -> bool:
@@ -134,7 +153,8 @@ class _Search:
 
     def starts(self) -> list[_Candidate]:
         """Starting points with their best orders, best first; if none leaves room for its tiles, any that fits."""
-        for self.max_tiles in (_MAX_TILES, 1 << 62):
+        for max_tiles in (self.few_tiles, 1 << 62):
+            self.max_tiles = max_tiles
             found: dict[Point, tuple[_Cost, int, _Candidate]] = {}
             for share in SHARES:
                 for point in dict.fromkeys(first_points(self.problem, share)):
@@ -142,9 +162,9 @@ class _Search:
                     if start is not None:
                         found[point] = (self.known[start], len(found), start)
                 if found:
-                    self.max_tiles = max(_MAX_TILES, self.tiles)
+                    self.max_tiles = max(self.few_tiles, self.tiles)
                     return [candidate for _, _, candidate in sorted(found.values())][:_DESCENTS]
-            self.known.clear()
+            self.unfit.clear()
         raise _no_room(self.problem)
 
     def _start(self, point: Point) -> _Candidate | None:
@@ -152,7 +172,11 @@ class _Search:
         start, cost = None, None
         for order in FIRST_ORDERS:
             candidate = _Candidate(point, BlockVariant(order, *FIRST_ROOM))
-            other = None if self.finished else self.cost_of(candidate, cost)
+            limit = cost
+            if self.best is not None:
+                promising = (int(_PROMISING * self.makespan), 0)
+                limit = promising if cost is None else min(cost, promising)
+            other = None if self.finished else self.cost_of(candidate, limit)
             if other is not None and (cost is None or other < cost):
                 start, cost = candidate, other
         if start is None or self.finished:
@@ -192,11 +216,13 @@ class _Search:
         """Makespan and tiles of a candidate; None when it does not fit, or at least the makespan is above the limit."""
         if candidate in self.known:
             return self.known[candidate]
+        if candidate.point in self.unfit or (limit is not None and self._reloading(candidate.point) > limit[0]):
+            return None
         instance = self._instance(candidate.point, limit)
         if instance is None:
             return None
         self.tried += 1
-        tiles = instance.n_tiles * self.problem.seq_len // _decoded_tokens(self.problem, candidate.point)
+        tiles = instance.n_tiles * self.problem.seq_len // self._decoded_tokens(candidate.point)
         makespan = self._estimate(instance, candidate, limit)
         if makespan is None:
             return None
@@ -207,10 +233,27 @@ class _Search:
                 self.on_candidate(self.tried, makespan)
         return cost
 
+    def _reloading(self, point: Point) -> int:
+        """Cycles that transfers take at least: with tokens outermost, all weights beyond the memory for each tile."""
+        if point.loop_order == "channels":
+            return 0
+        times = -(-self.problem.seq_len // _period(self.problem, point))
+        return times * max(0, self.weight_bytes - capacity_bytes(self.problem)) // self.rate
+
     def _instance(self, point: Point, limit: _Cost | None) -> Instance | None:
         """The tiles of the first few token tiles; None when the point does not fit or cannot be better."""
+        tokens = self._decoded_tokens(point)
+        instance = self._built(point, tokens)
+        if instance is None:
+            self.unfit.add(point)
+            return None
+        if limit is not None and _work(instance) * self.problem.seq_len // tokens > limit[0]:
+            return None
+        return instance
+
+    def _built(self, point: Point, tokens: int) -> Instance | None:
+        """The tiles of so many tokens; None when one does not fit or there are too many."""
         tiling = point.tiling(self.problem)
-        tokens = _decoded_tokens(self.problem, point)
         short = dataclasses.replace(self.problem, seq_len=tokens)
         try:
             tiles = count_tiles(short, tiling)
@@ -220,34 +263,40 @@ class _Search:
             instance.check_capacity()
         except InputError:
             return None
-        if _uses(instance) > _MAX_USES and self.max_tiles == _MAX_TILES:
-            return None
-        if limit is not None and _work(instance) * self.problem.seq_len // tokens > limit[0]:
-            return None
-        return instance
+        return None if _uses(instance) > _MAX_USES and self.max_tiles == self.few_tiles else instance
 
     def _estimate(self, instance: Instance, candidate: _Candidate, limit: _Cost | None) -> int | None:
         """Makespan of the whole prompt; None when it is above the limit."""
         point = candidate.point
-        tokens = _decoded_tokens(self.problem, point)
+        tokens = self._decoded_tokens(point)
         beyond, period = self.problem.seq_len - tokens, _period(self.problem, point)
         cutoff = None if limit is None or beyond else limit[0] + 1
         makespan = self._decode(instance, candidate.variant, cutoff)
         if makespan is None or not beyond:
             return makespan
-        fewer = dataclasses.replace(self.problem, seq_len=tokens - period)
-        shorter = self._decode(build_tiles(fewer, point.tiling(self.problem)), candidate.variant, None)
+        fewer = build_tiles(dataclasses.replace(self.problem, seq_len=tokens - period), point.tiling(self.problem))
+        shorter = self._decode(fewer, candidate.variant, None)
         assert shorter is not None
-        return makespan + (makespan - shorter) * beyond // period
+        # The first tokens may wait for weights where later ones keep the cores busy.
+        work = _work(instance) + (_work(instance) - _work(fewer)) * beyond // period
+        return max(makespan + (makespan - shorter) * beyond // period, work)
+
+    def _decoded_tokens(self, point: Point) -> int:
+        """How many tokens are decoded: all, or the first few token tiles where those are too many."""
+        period = _period(self.problem, point)
+        # With channels outermost, what has to stay grows with the prompt: there is nothing to extrapolate.
+        if _PERIODS * period >= self.problem.seq_len or point.loop_order == "channels":
+            return self.problem.seq_len
+        tiles = count_tiles(self.problem, point.tiling(self.problem))
+        if tiles <= _WHOLE:
+            return self.problem.seq_len
+        few = tiles * _PERIODS * period // self.problem.seq_len <= _MAX_DECODED
+        return (_PERIODS if few else _PERIODS - 1) * period
 
     def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
         self.spent += instance.n_tiles + _uses(instance)
         schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
         return None if schedule is None else schedule.makespan
-
-
-def _decoded_tokens(problem: Problem, point: Point) -> int:
-    return min(problem.seq_len, _PERIODS * _period(problem, point))
 
 
 def _period(problem: Problem, point: Point) -> int:

@@ -60,61 +60,68 @@ def _keeping(problem: Problem, share: int) -> Iterator[Point]:
 
 
 def _beside(problem: Problem, share: int) -> Iterator[Point]:
-    """A point for memories that hold the normalised input, or the sums of ``out_proj``, and little beside it."""
+    """Points for memories that hold the normalised input, or the sums of ``out_proj``, and little beside it."""
     model, capacity, cores = problem.model, capacity_bytes(problem), most_cores(problem)
     size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
-    tokens = min(problem.seq_len, 64)
-    rows = tokens * problem.batch
-    room = capacity - rows * width * size
-    if room < capacity // 4:
-        return
-    piece = max(room // (2 * share * cores), 1)
-    weights = width * inner * problem.dtype.weights
-    in_columns = _steps(problem, "in_columns", max(cores, _pieces(2 * rows * inner * size, room)))
-    norm, state_tokens = _norm_tokens(problem, tokens), min(2, tokens)
-    state = 3 * state_tokens * inner * model.d_state * size
-    yield Point(
-        "channels",
-        tokens,
-        norm,
-        state_tokens,
-        _steps(problem, "channels", max(cores, _pieces(2 * state, room))),
-        in_columns,
-        _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
-        _steps(problem, "out_columns", cores),
-        _steps(problem, "out_reduction", _pieces(weights, piece * cores)),
-    )
+    for order, tokens in _token_tiles(problem):
+        rows = tokens * problem.batch
+        room = capacity - rows * width * size
+        if room < capacity // 4:
+            continue
+        piece = max(room // (2 * share * cores), 1)
+        weights = width * inner * problem.dtype.weights
+        in_columns = _steps(problem, "in_columns", max(cores, _pieces(2 * rows * inner * size, room)))
+        norm, state_tokens = _norm_tokens(problem, tokens), min(2, tokens)
+        state = 3 * state_tokens * inner * model.d_state * size
+        yield Point(
+            order,
+            tokens,
+            norm,
+            state_tokens,
+            _steps(problem, "channels", max(cores, _pieces(2 * state, room))),
+            in_columns,
+            _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
+            _steps(problem, "out_columns", cores),
+            _steps(problem, "out_reduction", _pieces(weights, piece * cores)),
+        )
 
 
 def _streaming(problem: Problem, share: int) -> Iterator[Point]:
     """Points for memories that hold no operand of a projection whole: only sums of some columns stay.
 
-    Operands are read again for each group of columns, in pieces; weights are still loaded once. The sums of both
-    projections take the same part of the memory, or those of the first leave room for states beside them.
+    Operands are read again for each group of columns, in pieces. The sums of both projections take the same part of
+    the memory, or those of the first leave room for states beside them.
     """
     model, capacity, cores = problem.model, capacity_bytes(problem), most_cores(problem)
     size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
-    tokens = min(problem.seq_len, 64)
-    rows = tokens * problem.batch
     piece = max(capacity // (2 * share * cores), 1)
     weights = width * inner * problem.dtype.weights
-    norm = _norm_tokens(problem, tokens)
-    for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity // 2, 1), (capacity * 2 // 3, 1)):
-        in_columns = _steps(problem, "in_columns", max(cores, _pieces(rows * inner * size, room)))
+    for order, tokens in _token_tiles(problem):
+        rows = tokens * problem.batch
+        norm = _norm_tokens(problem, tokens)
         out_columns = _steps(problem, "out_columns", max(cores, _pieces(3 * rows * width * size, 2 * capacity)))
-        # Three tensors of a step of the state update at a time.
-        state = 3 * state_tokens * inner * model.d_state * size
-        yield Point(
-            "channels",
-            tokens,
-            norm,
-            state_tokens,
-            _steps(problem, "channels", max(cores, _pieces(state, room))),
-            in_columns,
-            _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
-            out_columns,
-            _steps(problem, "out_reduction", _pieces(weights, piece * out_columns)),
-        )
+        for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity // 2, 1), (capacity * 2 // 3, 1)):
+            in_columns = _steps(problem, "in_columns", max(cores, _pieces(rows * inner * size, room)))
+            # Three tensors of a step of the state update at a time.
+            state = 3 * state_tokens * inner * model.d_state * size
+            yield Point(
+                order,
+                tokens,
+                norm,
+                state_tokens,
+                _steps(problem, "channels", max(cores, _pieces(state, room))),
+                in_columns,
+                _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
+                out_columns,
+                _steps(problem, "out_reduction", _pieces(weights, piece * out_columns)),
+            )
+
+
+def _token_tiles(problem: Problem) -> list[tuple[str, int]]:
+    """Loop orders and tokens per tile: each weight once for all tokens, or once for each of some large token tiles."""
+    length = problem.seq_len
+    large = [("tokens", tokens) for tokens in (256, 128, 64) if tokens < length]
+    return [*large, ("channels", min(length, 64))]
 
 
 def _steps(problem: Problem, axis: str, pieces: int, norm_tokens: int = 1) -> int:

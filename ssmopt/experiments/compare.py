@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ssmopt.autotile import TilingChoice
 from ssmopt.errors import CapacityError, InputError, SolverError
 from ssmopt.instance import Instance
 from ssmopt.problem import FORMS, Problem
@@ -134,7 +135,8 @@ def compare(
             if entry.tiling is None and isinstance(entry.target, Problem):
                 with Stop(stop.remaining / left) as share:
                     share.signal = stop.signal
-                    entry.tiling = tiling_for(entry.target, share, on_progress)
+                    entry.choice = tiling_for(entry.target, share, on_progress)
+                    entry.tiling = entry.choice.tiling
                 stop.signal = share.signal
         jobs = [(name not in HEURISTICS, entry, name) for entry in entries for name in entry.solvers]
         jobs.sort(key=lambda job: job[0])
@@ -165,6 +167,8 @@ class _Entry:
     results: list[Result] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
 
+    choice: TilingChoice | None = None
+
     def __post_init__(self) -> None:
         self.any_tiling = self.tiling is None and isinstance(self.target, Problem)
 
@@ -183,6 +187,7 @@ class _Entry:
             seed=seed,
             on_progress=on_progress,
             known=self.results,
+            choice=self.choice,
         )
         self.results.append(result)
 
