@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import lru_cache
 
 _LEAST_RATIO, _MOST_RATIO = 1.25, 1.9
@@ -38,11 +37,13 @@ def ladder(size: int, unit: int) -> tuple[int, ...]:
         if waste <= _MOST_WASTE and not near:
             kept.append(p)
     kept.sort()
-    for low, high in itertools.pairwise(tuple(kept)):
+    filled = kept[:1]
+    for high in kept[1:]:
         # A wide gap is bridged whatever that wastes: where transfers take longest, it does not matter.
-        if high >= _MOST_RATIO * low and round(1.35 * low) > low:
-            kept.append(round(1.35 * low))
-    kept.sort()
+        while high >= _MOST_RATIO * filled[-1] and max(filled[-1] + 1, round(1.35 * filled[-1])) < high:
+            filled.append(max(filled[-1] + 1, round(1.35 * filled[-1])))
+        filled.append(high)
+    kept = filled
     while kept[-1] * 2 < size:
         kept.append(kept[-1] * 2)
     if kept[-1] < size:
