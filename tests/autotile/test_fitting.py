@@ -79,8 +79,8 @@ def test_in_a_small_memory_the_choice_is_the_better_of_both() -> None:
     problem = problem_of("mamba-130m", 1)
     capacity = least_capacity(problem).n_bytes
     small = dataclasses.replace(problem, hardware=problem.hardware.override("sram", capacity))
-    choice = choose_tiling(small, should_stop=lambda: True)
-    searched, fitted = search_tilings(small, should_stop=lambda: True), tiling_that_fits(small, capacity)
+    choice = choose_tiling(small, should_stop=lambda _: True)
+    searched, fitted = search_tilings(small, should_stop=lambda _: True), tiling_that_fits(small, capacity)
     instance = build_tiles(small, fitted)
     makespan = decode(instance, *DEPTH_FIRST.plan(instance)).makespan
     assert choice.makespan == min(makespan, searched.makespan)

@@ -109,7 +109,7 @@ def test_a_solver_that_cannot_fit_is_a_failure_with_its_reason() -> None:
     problem = ssmopt.Problem("p", model, hardware(core_group(), capacity=300), 2, scope="state-update")
     comparison = ssmopt.compare(problem, tiling=Tiling(channel_splits=2, state_splits=8), time_limit=2, workers=1)
     makespans = check_rows(comparison)
-    assert set(makespans) == {"fuse-block", "heft", "cpsat"}
+    assert set(makespans) == {"fuse-block", "pipelined", "heft", "cpsat"}
     failed = dict(comparison.failures)
     assert set(failed) == {name for name, heuristic in HEURISTICS.items() if heuristic.prescribe is not None}
     assert all("its memory holds 300 bytes" in reason for reason in failed.values())
