@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ssmopt.allocate.result import with_addresses
 from ssmopt.autotile import choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
 from ssmopt.decode import decode
@@ -26,6 +27,9 @@ _EXACT_TILES = 4_000
 _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
 
+_SEARCH_SHARE = 0.65
+"""Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
+
 _TILING_SHARE = 0.3
 """Share of the time limit that the search for a tiling may take."""
 
@@ -38,6 +42,7 @@ def solve(
     time_limit: float = 60.0,
     workers: int | None = None,
     seed: int = 0,
+    allocate: bool = False,
     on_progress: ProgressListener | None = None,
 ) -> Result:
     """Schedule a problem or a tile instance.
@@ -56,6 +61,8 @@ def solve(
         Threads of CP-SAT; None uses every core of this machine.
     seed
         Seed of CP-SAT.
+    allocate
+        Also give every residency an address; the schedule may have to become longer for it, which the note says.
     on_progress
         Called with the state of the search when it changes.
 
@@ -72,8 +79,8 @@ def solve(
         A tile does not fit its memory.
     """
     check_arguments([solver], time_limit, workers)
-    with Stop(time_limit) as stop:
-        return run_solver(
+    with Stop(time_limit * (_SEARCH_SHARE if allocate else 1)) as stop:
+        result = run_solver(
             target,
             stop,
             tiling=tiling,
@@ -83,6 +90,10 @@ def solve(
             seed=seed,
             on_progress=on_progress,
         )
+        if not allocate:
+            return result
+        stop.time_limit = time_limit
+        return with_addresses(result, stop, on_progress)
 
 
 def check_arguments(solvers: Sequence[str], time_limit: float, workers: int | None) -> None:
