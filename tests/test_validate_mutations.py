@@ -221,7 +221,7 @@ def perturbed(rng: random.Random, schedule: Schedule) -> Schedule:
         if table == "none":
             return replace(schedule, makespan=schedule.makespan + 1)
         row = rng.randrange(len(getattr(schedule, table)))
-        columns = vars(getattr(schedule, table))
+        columns = {name: c for name, c in vars(getattr(schedule, table)).items() if c is not None}
         change = rng.random()
         if change < 0.1:
             schedule = without(schedule, table, row)

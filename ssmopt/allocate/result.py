@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from ssmopt.allocate.addresses import AllocationError, allocation_of
 from ssmopt.allocate.fit import allocate_or_refit
-from ssmopt.export.units import percent, size, whole
 from ssmopt.result import FEASIBLE, OPTIMAL, Progress, ProgressListener, Result
 from ssmopt.stopping import Stop
 
@@ -34,11 +33,13 @@ def with_addresses(result: Result, stop: Stop, on_progress: ProgressListener | N
     lost = placed.makespan - schedule.makespan
     allocation = allocation_of(result.instance, placed, lost)
     assert allocation is not None
-    cost = "no cycles lost" if lost <= 0 else f"{whole(lost)} cycles ({percent(lost / schedule.makespan)}) lost"
-    gained = f", {whole(-lost)} cycles gained by another residency policy" if lost < 0 else ""
+    if lost < 0:
+        cost = f"no cycles lost, {-lost:,} gained by another residency policy"
+    else:
+        cost = f"{lost:,} cycles ({lost / schedule.makespan:.2%}) lost" if lost else "no cycles lost"
     note = (
-        f"addresses use {size(allocation.height_bytes)}: {cost}{gained}, fragmentation "
-        f"{whole(allocation.fragmentation_bytes)} bytes ({percent(allocation.fragmentation)})"
+        f"addresses up to {allocation.height_bytes:,} bytes: {cost}, fragmentation "
+        f"{allocation.fragmentation_bytes:,} bytes ({allocation.fragmentation:.1%})"
     )
     return replace(
         result,

@@ -164,7 +164,8 @@ def _pixels(boxes: _Boxes, shades: FloatArray, limit: int, span: int) -> npt.NDA
     edges = [
         np.ceil(edge / full * count - 0.5).astype(np.int64)
         for edge, full, count in (
-            (boxes.start, span, columns), (boxes.end, span, columns), (boxes.low, limit, rows), (boxes.high, limit, rows)
+            (boxes.start, span, columns), (boxes.end, span, columns),
+            (boxes.low, limit, rows), (boxes.high, limit, rows),
         )
     ]  # fmt: skip
     seen = np.flatnonzero((edges[0] < edges[1]) & (edges[2] < edges[3]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from ssmopt.csr import IntArray
 from ssmopt.errors import InputError
 from ssmopt.files.atomic import write_text_atomically
@@ -141,12 +143,15 @@ def _offsets(found: list[Entry]) -> IntArray | None:
     given = ["offset" in residency for residency in found]
     if not any(given):
         return None
+    for row, residency in enumerate(found):
+        if given[row]:
+            whole(residency["offset"], f"residencies[{row}].offset", 0)
     if not all(given):
         missing = given.index(False)
         raise InputError(
             "has no offset although others have: give one to every residency or to none", key=f"residencies[{missing}]"
         )
-    return whole_column(found, "residencies", "offset", 0)
+    return np.array([residency["offset"] for residency in found], dtype=np.int64)
 
 
 def _schedule(document: Entry, instance: Instance) -> Schedule:
