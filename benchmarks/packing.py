@@ -6,9 +6,12 @@ python benchmarks/packing.py [--time-limit SECONDS]
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import time
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +19,8 @@ from ssmopt.allocate import pack
 from ssmopt.csr import IntArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+Problem = tuple[IntArray, IntArray, IntArray]
 
 _SLACK = (0, 2, 5, 10)
 """Percent of the height by which the capacity exceeds that of a rectangle without a gap."""
@@ -26,27 +31,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--time-limit", type=float, default=60.0, help="seconds per problem")
     limit = parser.parse_args().time_limit
-    from random import Random
-
-    from allocate.packings import MINIMALLOC_CAPACITY, full_rectangle, minimalloc
-
+    problems: Any = importlib.import_module("allocate.packings")
     for name in "ACDEK":
-        report(f"minimalloc {name}", *minimalloc(name), MINIMALLOC_CAPACITY, limit)
+        report(f"minimalloc {name}", problems.minimalloc(name), problems.MINIMALLOC_CAPACITY, limit)
     for pieces in (25, 50, 100, 300):
-        problem = full_rectangle(Random(pieces), 20 * pieces, 1_000, pieces, pinwheels=True)
+        problem = problems.full_rectangle(Random(pieces), 20 * pieces, 1_000, pieces, pinwheels=True)
         for slack in _SLACK:
-            report(f"rectangle of {len(problem[0])}, slack {slack} %", *problem, 1_000 + 10 * slack, limit)
+            report(f"rectangle of {len(problem[0])}, slack {slack} %", problem, 1_000 + 10 * slack, limit)
     rng = np.random.default_rng(1)
     for count in (10_000, 60_000, 200_000):
         lower = rng.integers(0, 2 * count, count)
         size = rng.integers(1, 100, count) * 64
         upper = lower + rng.integers(1, 400, count)
         peak = pack(lower, upper, size, 0, effort=0).peak
-        report(f"{count:,} at random, slack 20 %", lower, upper, size, int(peak * 1.2), limit)
+        report(f"{count:,} at random, slack 20 %", (lower, upper, size), int(peak * 1.2), limit)
 
 
-def report(name: str, lower: IntArray, upper: IntArray, size: IntArray, capacity: int, limit: float) -> None:
+def report(name: str, problem: Problem, capacity: int, limit: float) -> None:
     """Pack one problem and print how that went."""
+    lower, upper, size = problem
     started = time.perf_counter()
     found = pack(lower, upper, size, capacity, time_limit=limit)
     seconds = time.perf_counter() - started

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ from ssmopt.solvers import HEURISTICS
 _SHARES = tuple(Fraction(percent, 100) for percent in (99, 98, 97, 96, 94, 92, 90, 87, 84, 80, 75, 70, 60, 50))
 """Shares of the capacity that a schedule is decoded for, while its addresses may use all of it."""
 
-_ROOM = ((1, 1), (2, 2), (0, 0))
+_ROOMS = ((3, 1), (2, 2), (1, 1), (4, 2), (0, 2), (4, 6), (0, 0), (8, 6))
 """Residency policies that are tried: sixteenths of the capacity held back for loads, and for stores that wait."""
 
 _LIKELY = 6
@@ -76,6 +76,8 @@ def allocate_or_refit(
         failure = error
     best: Schedule | None = None
     for policy in _policies(instance, schedule, clock):
+        if best is not None and clock.stopped():
+            break
         best = _largest_share(instance, schedule, policy, best, clock, say)
     if best is None:
         raise failure
@@ -86,18 +88,23 @@ def _silent(_: str) -> None:
     pass
 
 
-def _policies(instance: Instance, schedule: Schedule, clock: Budget) -> list[Policy]:
-    """Residency policies to try, the one that suits the schedule's order best first."""
+def _policies(instance: Instance, schedule: Schedule, clock: Budget) -> Iterator[Policy]:
+    """Residency policies to try: that of the schedule, if it is known, and then those that suit its order best."""
     heuristic = HEURISTICS.get(schedule.solver)
     plan = None if heuristic is None else next(iter(heuristic.plans(instance)), None)
     groups = None if plan is None else plan[1].groups
-    order, capacity = _order(instance, schedule), int(instance.memory_capacity.max())
+    order, share = _order(instance, schedule), int(instance.memory_capacity.max()) // 16
     ranked: list[tuple[int, int, Policy]] = []
-    for number, (reserve, deferred) in enumerate(_ROOM):
-        policy = Policy(groups, capacity * reserve // 16, capacity * deferred // 16)
-        if not ranked or not clock.stopped():
-            ranked.append((decode(instance, order, policy).makespan, number, policy))
-    return [policy for _, _, policy in sorted(ranked, key=lambda entry: entry[:2])]
+    for number, (reserve, deferred) in enumerate(_ROOMS):
+        if ranked and clock.stopped():
+            break
+        policy = Policy(groups, share * reserve, share * deferred)
+        makespan = decode(instance, order, policy).makespan
+        if makespan <= schedule.makespan:
+            yield policy
+        else:
+            ranked.append((makespan, number, policy))
+    yield from (policy for _, _, policy in sorted(ranked, key=lambda entry: entry[:2]))
 
 
 def _order(instance: Instance, schedule: Schedule) -> IntArray:
@@ -127,7 +134,7 @@ def _largest_share(
             say(f"addresses with {float(shares[middle]):.0%} in use")
             try:
                 best = allocate(
-                    instance, found, effort=_EFFORT, time_limit=clock.seconds / 3, should_stop=clock.stopped
+                    instance, found, effort=_EFFORT, time_limit=clock.seconds / 2, should_stop=clock.stopped
                 )
                 high = middle
             except AllocationError:

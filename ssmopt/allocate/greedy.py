@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ssmopt.allocate.buffers import Buffers
 from ssmopt.csr import IntArray
 
 UNPLACED = -1
+
+_STEPS = 16_384
+"""Steps between two looks at the clock."""
 
 _LONG_SHARE = 16
 """Buffers that live for more than one part in this many of all sections are looked at one by one."""
@@ -28,7 +32,7 @@ def orders(buffers: Buffers) -> Iterator[tuple[str, IntArray]]:
     yield "contested-area", np.lexsort((-area, -contested))
 
 
-def skyline(buffers: Buffers, order: IntArray) -> IntArray:
+def skyline(buffers: Buffers, order: IntArray, stopped: Callable[[], bool] | None = None) -> IntArray | None:
     """Place, again and again, the buffer that can lie lowest on those below it; ties go by ``order``.
 
     Nothing is put below what lies already, so that every packing found is one in which buffers come by ascending
@@ -37,7 +41,7 @@ def skyline(buffers: Buffers, order: IntArray) -> IntArray:
     Returns
     -------
     IntArray
-        Shape (buffers,): offsets in bytes.
+        Shape (buffers,): offsets in bytes; None if ``stopped``, which is asked now and then, ended it.
     """
     n = len(buffers)
     near = _Neighbours(buffers)
@@ -47,7 +51,11 @@ def skyline(buffers: Buffers, order: IntArray) -> IntArray:
     offset = np.zeros(n, dtype=np.int64)
     queue = list(range(n))  # floor * n + rank; a floor may have risen since
     replace, read = heapq.heapreplace, floor.item
-    while queue:
+    for step in count(1):
+        if not queue:
+            break
+        if step % _STEPS == 0 and stopped is not None and stopped():
+            return None
         key = queue[0]
         rank = key % n
         row = ranked[rank]
@@ -72,11 +80,11 @@ def fit_in_order(buffers: Buffers, order: IntArray, *, tightest: bool) -> IntArr
     """
     offset = np.full(len(buffers), UNPLACED, dtype=np.int64)
     lower, upper, low, high = (np.empty(len(buffers), dtype=np.int64) for _ in range(4))
-    for count, row in enumerate(order.tolist()):
-        beside = np.flatnonzero((lower[:count] < buffers.upper[row]) & (upper[:count] > buffers.lower[row]))
+    for placed, row in enumerate(order.tolist()):
+        beside = np.flatnonzero((lower[:placed] < buffers.upper[row]) & (upper[:placed] > buffers.lower[row]))
         start = lowest_gap(low[beside], high[beside], int(buffers.size[row]), None, tightest=tightest)
-        lower[count], upper[count] = buffers.lower[row], buffers.upper[row]
-        low[count], high[count] = start, start + buffers.size[row]
+        lower[placed], upper[placed] = buffers.lower[row], buffers.upper[row]
+        low[placed], high[placed] = start, start + buffers.size[row]
         offset[row] = start
     return offset
 
@@ -126,7 +134,7 @@ class _Neighbours:
         if first < row:
             behind = floor[first:row]
             np.maximum(behind, top, out=behind, where=self.upper[first:row] > start)
-        count = self.long_before[row]
-        if count:
-            rows = self.long[:count][self.long_upper[:count] > start]
+        known = self.long_before[row]
+        if known:
+            rows = self.long[:known][self.long_upper[:known] > start]
             floor[rows] = np.maximum(floor[rows], top)

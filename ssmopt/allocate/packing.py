@@ -109,10 +109,10 @@ def pack(
     if capacity < 0:
         raise InputError(f"the capacity must not be negative, not {capacity}")
     offsets = np.zeros(len(np.asarray(size)), dtype=np.int64)
-    if buffers.peak > capacity:
-        height = max((_Component(buffers.take(part), capacity).rules() for part in buffers.components()), default=0)
-        return Packing(None, height, buffers.peak, True, "peak")
     budget = Budget(effort, time_limit, should_stop)
+    if buffers.peak > capacity:
+        height = max(_Component(buffers.take(part), capacity).rules(budget) for part in buffers.components())
+        return Packing(None, height, buffers.peak, True, "peak")
     height, methods, impossible = 0, ["trivial"], False
     for part in buffers.components():
         component = _Component(buffers.take(part), capacity)
@@ -155,7 +155,7 @@ class _Component:
 
     def solve(self, budget: Budget) -> bool:
         """Look for a packing within the capacity; returns whether it is proved that there is none."""
-        if self.rules() <= self.capacity:
+        if self.rules(budget) <= self.capacity:
             return False
         if len(self.buffers) > MAX_BUFFERS:
             self.repair(budget)
@@ -163,20 +163,22 @@ class _Component:
             return self.search(budget)
         return False
 
-    def rules(self) -> int:
+    def rules(self, budget: Budget) -> int:
         """Try the rules, until one succeeds; returns the height."""
         if self.height <= self.capacity:
             return self.height
         most = None if len(self.buffers) <= _MANY else _FEW_ORDERS
         for _, order in islice(orders(self.buffers), most):
-            self.offer(skyline(self.buffers, order), "skyline")
-            if self.height <= self.capacity:
+            offset = skyline(self.buffers, order, budget.stopped)
+            if offset is not None:
+                self.offer(offset, "skyline")
+            if self.height <= self.capacity or budget.stopped():
                 return self.height
         if len(self.buffers) <= _FIT_BUFFERS:
             for _, order in orders(self.buffers):
                 for tightest in (False, True):
                     self.offer(fit_in_order(self.buffers, order, tightest=tightest), "fit")
-                    if self.height <= self.capacity:
+                    if self.height <= self.capacity or budget.stopped():
                         return self.height
         return self.height
 

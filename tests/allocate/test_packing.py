@@ -17,14 +17,22 @@ from allocate.packings import (
     random_problem,
 )
 from ssmopt.allocate import check_packing, pack
-from ssmopt.allocate.buffers import arrange
+from ssmopt.allocate.buffers import Buffers, arrange
 from ssmopt.allocate.canonical import CanonicalSearch
 from ssmopt.allocate.greedy import UNPLACED, fit_in_order, orders, skyline
 from ssmopt.allocate.outcome import FOUND, IMPOSSIBLE, Budget
 from ssmopt.allocate.overlap import first_overlap
 from ssmopt.allocate.repair import repair
 from ssmopt.allocate.search import place_free
+from ssmopt.csr import IntArray
 from ssmopt.errors import InputError, SsmoptError
+
+
+def lowest(buffers: Buffers, order: IntArray) -> IntArray:
+    offset = skyline(buffers, order)
+    assert offset is not None
+    return offset
+
 
 SMALL = [random_problem(random.Random(seed), 1 + seed % 6, 6, 7) for seed in range(60)]
 
@@ -71,7 +79,7 @@ def test_rules_never_overlap(seed: int) -> None:
     problem = problem[0][rows], problem[1][rows], problem[2][rows]
     for _, order in orders(buffers):
         for offsets in (
-            skyline(buffers, order),
+            lowest(buffers, order),
             *(fit_in_order(buffers, order, tightest=tightest) for tightest in (False, True)),
         ):
             assert is_packing(problem, offsets, 10**9)
@@ -125,7 +133,7 @@ def test_many_buffers_that_a_rule_packs() -> None:
 def test_repair_brings_in_what_stands_out() -> None:
     problem = full_rectangle(random.Random(5), 300, 120, 60, pinwheels=True)
     buffers, _ = arrange(*problem)
-    offset = skyline(buffers, next(iter(orders(buffers)))[1])
+    offset = lowest(buffers, next(iter(orders(buffers)))[1])
     assert int((offset + buffers.size).max()) > 124
     repaired = repair(buffers, 124, offset, Budget(30, 30, None))
     placed = repaired != UNPLACED
