@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from ssmopt.allocate import AllocationError, allocate
 from ssmopt.build import build_instance, load_instance
 from ssmopt.capacity import MinimumCapacity, minimum_capacity
 from ssmopt.decode import Policy, decode
@@ -26,6 +27,7 @@ except PackageNotFoundError:  # Run from a source tree that is not installed.
     __version__ = "0+unknown"
 
 __all__ = [
+    "AllocationError",
     "CapacityError",
     "Comparison",
     "Execution",
@@ -44,6 +46,7 @@ __all__ = [
     "SsmoptError",
     "Tiling",
     "__version__",
+    "allocate",
     "build_instance",
     "compare",
     "decode",

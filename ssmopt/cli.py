@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import ssmopt
+from ssmopt.commands.allocate import allocate
 from ssmopt.commands.bounds import bounds
 from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
@@ -64,6 +65,7 @@ app = typer.Typer(
 app.command("solve")(solve)
 app.command("compare")(compare)
 app.command("validate")(validate)
+app.command("allocate")(allocate)
 app.command("run")(run)
 app.command("list")(list_names)
 app.command("show")(show)

@@ -66,6 +66,44 @@ def relative_gap(makespan: int, lower_bound: int) -> float:
 
 
 @dataclass(frozen=True)
+class Allocation:
+    """What addresses cost.
+
+    Attributes
+    ----------
+    height_bytes
+        Bytes up to the highest address in use, over all memories.
+    peak_bytes
+        Most bytes resident at once, over all memories.
+    lost_cycles
+        By how much the makespan grew to make addresses possible.
+    """
+
+    height_bytes: int
+    peak_bytes: int
+    lost_cycles: int = 0
+
+    @property
+    def fragmentation_bytes(self) -> int:
+        """Bytes that are never in use at the busiest moment although they lie below the highest address."""
+        return self.height_bytes - self.peak_bytes
+
+    @property
+    def fragmentation(self) -> float:
+        """The same as a share of the height."""
+        return self.fragmentation_bytes / self.height_bytes if self.height_bytes else 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        """Fields of a result whose residencies have addresses."""
+        return {
+            "allocated_bytes": self.height_bytes,
+            "fragmentation_bytes": self.fragmentation_bytes,
+            "fragmentation": self.fragmentation,
+            "allocation_lost_cycles": self.lost_cycles,
+        }
+
+
+@dataclass(frozen=True)
 class Result:
     """Outcome of `ssmopt.solve`.
 
@@ -83,6 +121,8 @@ class Result:
         Wall time of building, tiling, heuristics and solving together.
     note
         Anything that the reader of a table should know, such as a cut that a capacity forced; may be empty.
+    allocation
+        What addresses cost, if residencies were given any.
     interrupted
         Signal number that ended the search early; 0 if none did.
     """
@@ -96,6 +136,7 @@ class Result:
     wall_seconds: float
     note: str = ""
     interrupted: int = 0
+    allocation: Allocation | None = None
 
     @property
     def objective(self) -> int | None:
@@ -165,6 +206,7 @@ class Result:
             "wall_seconds": self.wall_seconds,
             "valid": schedule is not None,
             "note": self.note,
+            **({} if self.allocation is None else self.allocation.as_dict()),
         }
 
     def __repr__(self) -> str:

@@ -54,15 +54,21 @@ class TransferTable:
 
 @dataclass(frozen=True, eq=False)
 class ResidencyTable:
-    """One row per half-open interval during which a tensor occupies a memory."""
+    """One row per half-open interval during which a tensor occupies a memory.
+
+    ``offset`` is the first byte that it occupies; None as long as no addresses are assigned.
+    """
 
     tensor: IntArray
     memory: IntArray
     start: IntArray
     end: IntArray
+    offset: IntArray | None = None
 
     def __post_init__(self) -> None:
         _same_length(self.tensor, self.memory, self.start, self.end)
+        if self.offset is not None:
+            _same_length(self.tensor, self.offset)
 
     def __len__(self) -> int:
         return len(self.tensor)

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from ssmopt.allocate.result import with_addresses
 from ssmopt.autotile import TilingChoice, choose_tiling
 from ssmopt.bounds import best, bounds_of, lower_bounds
 from ssmopt.decode import decode
@@ -30,6 +31,9 @@ _EXACT_TILES = 4_000
 _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
 
+_SEARCH_SHARE = 0.65
+"""Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
+
 _TILING_SHARE, _TILING_SHARE_ALONE = 0.3, 0.75
 """Share of the time limit that the search for a tiling may take; the second where no exact solver follows."""
 
@@ -43,6 +47,7 @@ def solve(
     time_limit: float = 60.0,
     workers: int | None = None,
     seed: int = 0,
+    allocate: bool = False,
     on_progress: ProgressListener | None = None,
 ) -> Result:
     """Schedule a problem or a tile instance.
@@ -63,6 +68,8 @@ def solve(
         Threads of CP-SAT; None uses every core of this machine.
     seed
         Seed of CP-SAT.
+    allocate
+        Also give every residency an address; the schedule may have to become longer for it, which the note says.
     on_progress
         Called with the state of the search when it changes.
 
@@ -79,8 +86,8 @@ def solve(
         A tile does not fit its memory.
     """
     check_arguments([solver], time_limit, workers)
-    with Stop(time_limit) as stop:
-        return run_solver(
+    with Stop(time_limit * (_SEARCH_SHARE if allocate else 1)) as stop:
+        result = run_solver(
             target,
             stop,
             tiling=tiling,
@@ -91,6 +98,10 @@ def solve(
             on_progress=on_progress,
             start=None if start is None else read_start(target, tiling, start),
         )
+        if not allocate:
+            return result
+        stop.time_limit = time_limit
+        return with_addresses(result, stop, on_progress)
 
 
 def check_arguments(solvers: Sequence[str], time_limit: float, workers: int | None) -> None:

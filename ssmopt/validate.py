@@ -11,6 +11,8 @@ It shares no code with anything that makes schedules. Where the definitions leav
 * An addition, other than the first, without the partial sum in its core's memory breaks V3 and V10.
 * A tile that never runs, and an output without a copy in DRAM, are found missing at the maximum end.
 * A tensor is never complete if a tile that writes it never runs, so that its readers and stores are too early.
+* Where residencies have addresses, V5 also asks that each lies within its memory and that no two overlap in time and
+  space.
 * A row with an index out of range, or with an end before its start or 0, breaks V1 (tiles), V6 (transfers) or V5
   (residencies) and is left out of everything else.
 """

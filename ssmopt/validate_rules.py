@@ -9,6 +9,7 @@ import numpy as np
 
 from ssmopt.csr import Csr, IntArray, expand_ranges
 from ssmopt.instance import DRAM, OUTPUT, Instance
+from ssmopt.validate_addresses import check_addresses
 from ssmopt.validate_search import Search, by_start, earliest_end, levels, overlaps
 from ssmopt.validate_tables import BoolArray, Findings, Residencies, Runs, Transfers
 
@@ -88,6 +89,7 @@ class Rules:
         self.check_cores()
         self.check_lanes()
         self.check_room()
+        check_addresses(self.instance, self.residencies, self.found)
         self.check_openings()
         self.check_order()
         self.check_sums()

@@ -97,12 +97,13 @@ class Transfers:
 
 @dataclass(frozen=True)
 class Residencies:
-    """Non-empty residencies of non-empty tensors with valid indices and times."""
+    """Non-empty residencies of non-empty tensors with valid indices and times; ``offset`` None without addresses."""
 
     tensor: IntArray
     memory: IntArray
     start: IntArray
     end: IntArray
+    offset: IntArray | None = None
 
 
 Table = TypeVar("Table", Runs, Transfers, Residencies)
@@ -112,7 +113,8 @@ def select(table: Table, rows: BoolArray) -> Table:
     """The chosen rows of a table."""
     if rows.all():
         return table
-    return replace(table, **{name: column[rows] for name, column in vars(table).items()})
+    chosen = {name: column[rows] for name, column in vars(table).items() if column is not None}
+    return replace(table, **chosen)
 
 
 def ranked(table: Table, clock: IntArray) -> Table:
@@ -245,7 +247,8 @@ def read_residencies(instance: Instance, schedule: Schedule, found: Findings) ->
         lambda row: (name(row), f"resident over [{start[row]}, {end[row]}), which is empty or begins before time 0"),
     )
     good = takes_space & (start >= 0) & (start < end)
-    return select(Residencies(tensor, memory, start, end), good)
+    offset = None if table.offset is None else _int64(table.offset)
+    return select(Residencies(tensor, memory, start, end, offset), good)
 
 
 def check_makespan(instance: Instance, schedule: Schedule, found: Findings) -> int:

@@ -53,7 +53,7 @@ class _Plain:
         self.instance = instance
         self.broken: set[str] = set()
         tables = (schedule.tiles, schedule.transfers, schedule.residencies)
-        rows = [list(zip(*(c.tolist() for c in vars(t).values()), strict=True)) for t in tables]
+        rows = [list(zip(*(c.tolist() for c in vars(t).values() if c is not None), strict=True)) for t in tables]
         last = max([0, *(r[-1] for r in rows[0] + rows[1])])
         self.size = instance.tensor_bytes.tolist()
         self.inputs, self.outputs, self.adds = (

@@ -150,7 +150,9 @@ def test_huge_times_do_not_overflow() -> None:
     schedule = schedule_of("added")
     late = Schedule(
         *(
-            type(table)(**{n: c + 2**61 if n in ("start", "end") else c for n, c in vars(table).items()})
+            type(table)(
+                **{n: c + 2**61 if n in ("start", "end") else c for n, c in vars(table).items() if c is not None}
+            )
             for table in (schedule.tiles, schedule.transfers, schedule.residencies)
         ),
         makespan=schedule.makespan + 2**61,

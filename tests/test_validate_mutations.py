@@ -33,7 +33,7 @@ def optimal(seed: int) -> tuple[Instance, Schedule]:
 def changed(schedule: Schedule, table: str, row: int, **cells: int) -> Schedule:
     """The schedule with cells of one row replaced."""
     old = getattr(schedule, table)
-    columns = {name: column.copy() for name, column in vars(old).items()}
+    columns = {name: column.copy() for name, column in vars(old).items() if column is not None}
     for name, value in cells.items():
         columns[name][row] = value
     return replace(schedule, **{table: type(old)(**columns)})
@@ -41,12 +41,16 @@ def changed(schedule: Schedule, table: str, row: int, **cells: int) -> Schedule:
 
 def without(schedule: Schedule, table: str, row: int) -> Schedule:
     old = getattr(schedule, table)
-    return replace(schedule, **{table: type(old)(**{n: np.delete(c, row) for n, c in vars(old).items()})})
+    return replace(
+        schedule, **{table: type(old)(**{n: np.delete(c, row) for n, c in vars(old).items() if c is not None})}
+    )
 
 
 def doubled(schedule: Schedule, table: str, row: int) -> Schedule:
     old = getattr(schedule, table)
-    return replace(schedule, **{table: type(old)(**{n: np.append(c, c[row]) for n, c in vars(old).items()})})
+    return replace(
+        schedule, **{table: type(old)(**{n: np.append(c, c[row]) for n, c in vars(old).items() if c is not None})}
+    )
 
 
 Mutants = Iterator[tuple[Schedule, str]]
@@ -217,7 +221,7 @@ def perturbed(rng: random.Random, schedule: Schedule) -> Schedule:
         if table == "none":
             return replace(schedule, makespan=schedule.makespan + 1)
         row = rng.randrange(len(getattr(schedule, table)))
-        columns = vars(getattr(schedule, table))
+        columns = {name: c for name, c in vars(getattr(schedule, table)).items() if c is not None}
         change = rng.random()
         if change < 0.1:
             schedule = without(schedule, table, row)

@@ -61,6 +61,9 @@ def solve(
         ),
     ] = None,
     no_plot: Annotated[bool, typer.Option("--no-plot", help="Write no picture.")] = False,
+    allocate: Annotated[
+        bool, typer.Option("--allocate", help="Also give every residency an address in its memory.")
+    ] = False,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -82,6 +85,8 @@ def solve(
     [cyan]$ ssmopt solve mamba-130m-marca-L64[/cyan]
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --sram 1MiB --time-limit 10[/cyan]
+
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --allocate[/cyan]
 
     [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 256 -o best.json --plot best.svg[/cyan]
 
@@ -117,7 +122,7 @@ def solve(
     with showing_progress(target.what.name, time_limit, quiet=quiet) as listener:
         result = run(
             target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit, workers=workers,
-            seed=seed, on_progress=listener,
+            seed=seed, allocate=allocate, on_progress=listener,
         )  # fmt: skip
 
     with finishing() as signals:

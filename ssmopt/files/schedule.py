@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from ssmopt.csr import IntArray
 from ssmopt.errors import InputError
 from ssmopt.files.atomic import write_text_atomically
@@ -82,12 +84,16 @@ def schedule_document(instance: Instance, schedule: Schedule, *, status: str, bo
             )
         ],
         "residencies": [
-            {"tensor": tensors[tensor], "memory": ends[memory], "start": start, "end": end}
-            for tensor, memory, start, end in _rows(
-                schedule.residencies.tensor,
-                schedule.residencies.memory,
-                schedule.residencies.start,
-                schedule.residencies.end,
+            {"tensor": tensors[tensor], "memory": ends[memory], "start": start, "end": end, **offset}
+            for (tensor, memory, start, end), offset in zip(
+                _rows(
+                    schedule.residencies.tensor,
+                    schedule.residencies.memory,
+                    schedule.residencies.start,
+                    schedule.residencies.end,
+                ),
+                _offset_entries(schedule.residencies),
+                strict=True,
             )
         ],
     }
@@ -125,6 +131,29 @@ def _rows(*columns: IntArray) -> zip[tuple[Any, ...]]:
     return zip(*(column.tolist() for column in columns), strict=True)
 
 
+def _offset_entries(residencies: ResidencyTable) -> list[dict[str, int]]:
+    """Per residency what says its address, if it has one."""
+    if residencies.offset is None:
+        return [{}] * len(residencies)
+    return [{"offset": offset} for offset in residencies.offset.tolist()]
+
+
+def _offsets(found: list[Entry]) -> IntArray | None:
+    """First byte of each residency; None when no addresses are given."""
+    given = ["offset" in residency for residency in found]
+    if not any(given):
+        return None
+    for row, residency in enumerate(found):
+        if given[row]:
+            whole(residency["offset"], f"residencies[{row}].offset", 0)
+    if not all(given):
+        missing = given.index(False)
+        raise InputError(
+            "has no offset although others have: give one to every residency or to none", key=f"residencies[{missing}]"
+        )
+    return np.array([residency["offset"] for residency in found], dtype=np.int64)
+
+
 def _schedule(document: Entry, instance: Instance) -> Schedule:
     if "periodic" in document:
         raise InputError("periodic schedules cannot be read by this version of ssmopt", key="periodic")
@@ -138,9 +167,6 @@ def _schedule(document: Entry, instance: Instance) -> Schedule:
     tiles = entries(document, "tiles", ("id", "core", "start", "end"))
     transfers = entries(document, "transfers", ("tensor", "channel", "source", "target", "start", "end"))
     residencies = entries(document, "residencies", ("tensor", "memory", "start", "end"), ("offset",))
-    for i, residency in enumerate(residencies):
-        if "offset" in residency:
-            whole(residency["offset"], f"residencies[{i}].offset", 0)
 
     cores = {name: i for i, name in enumerate(instance.core_ids)}
     channels = {name: i for i, name in enumerate(instance.channel_ids)}
@@ -167,6 +193,7 @@ def _schedule(document: Entry, instance: Instance) -> Schedule:
             memory=index_column(residencies, "residencies", "memory", memories, "memory"),
             start=_times(residencies, "residencies", "start"),
             end=_times(residencies, "residencies", "end"),
+            offset=_offsets(residencies),
         ),
         makespan=whole(document["makespan"], "makespan", -MAX_NUMBER),
         solver=text(document["solver"], "solver"),

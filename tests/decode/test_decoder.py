@@ -21,7 +21,7 @@ from ssmopt.validate import validate
 def rows(schedule: Schedule) -> list[bytes]:
     """Every table of a schedule, to the last byte."""
     tables = (schedule.tiles, schedule.transfers, schedule.residencies)
-    return [column.tobytes() for table in tables for column in vars(table).values()]
+    return [column.tobytes() for table in tables for column in vars(table).values() if column is not None]
 
 
 def problems_of(schedule: Schedule, instance: Instance) -> list[str]:

@@ -51,7 +51,7 @@ def case(name: str) -> tuple[Instance, Schedule]:
 
 
 def without(table: object, row: int) -> dict[str, IntArray]:
-    return {name: np.delete(column, row) for name, column in vars(table).items()}
+    return {name: np.delete(column, row) for name, column in vars(table).items() if column is not None}
 
 
 def goes_wrong(instance: Instance, schedule: Schedule) -> bool:
@@ -180,7 +180,11 @@ def test_rows_that_make_no_sense() -> None:
     twice = dataclasses.replace(
         schedule,
         residencies=type(schedule.residencies)(
-            **{name: np.append(column, column[:1]) for name, column in vars(schedule.residencies).items()}
+            **{
+                name: np.append(column, column[:1])
+                for name, column in vars(schedule.residencies).items()
+                if column is not None
+            }
         ),
     )
     with pytest.raises(ExecutionError, match="already when its residency begins"):

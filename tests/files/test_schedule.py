@@ -44,6 +44,7 @@ def assert_same(a: Schedule, b: Schedule) -> None:
         sample_schedule(),
         replace(sample_schedule(), transfers=TransferTable.empty(), residencies=ResidencyTable.empty()),
         Schedule(TileTable(*[array()] * 4), TransferTable.empty(), ResidencyTable.empty(), 0),
+        replace(sample_schedule(), residencies=replace(sample_schedule().residencies, offset=array(0, 8, 0))),
     ],
 )
 def test_round_trip(tmp_path: Path, schedule: Schedule) -> None:
@@ -69,7 +70,8 @@ def test_infeasible_schedules_are_read(tmp_path: Path) -> None:
     odd["tiles"] = odd["tiles"][:1] * 2
     odd["tiles"][0]["start"] = -7
     odd["makespan"] = -1
-    odd["residencies"][0]["offset"] = 64
+    for residency in odd["residencies"]:
+        residency["offset"] = 64
     again = read(tmp_path, odd)
     assert again.tiles.start.tolist() == [-7, -7]
     assert again.makespan == -1
@@ -132,3 +134,13 @@ def test_failed_write_leaves_the_old_schedule(tmp_path: Path, monkeypatch: pytes
             bound=BOUND,
         )
     assert_same(read_schedule(tmp_path / "s.json", sample_instance()), sample_schedule())
+
+
+def test_addresses_are_given_to_all_residencies_or_to_none(tmp_path: Path) -> None:
+    content = document()
+    content["residencies"][0]["offset"] = 0
+    with pytest.raises(InputError, match=r"residencies\[1\]: has no offset although others have"):
+        read(tmp_path, content)
+    content["residencies"] = [{**row, "offset": -1} for row in content["residencies"]]
+    with pytest.raises(InputError, match="offset"):
+        read(tmp_path, content)
