@@ -92,7 +92,7 @@ def _policies(instance: Instance, schedule: Schedule, clock: Budget) -> Iterator
     """Residency policies to try: that of the schedule, if it is known, and then those that suit its order best."""
     heuristic = HEURISTICS.get(schedule.solver)
     plan = None if heuristic is None else next(iter(heuristic.plans(instance)), None)
-    groups = None if plan is None else plan[1].groups
+    groups = None if plan is None or isinstance(plan, Schedule) else plan[1].groups
     order, share = _order(instance, schedule), int(instance.memory_capacity.max()) // 16
     ranked: list[tuple[int, int, Policy]] = []
     for number, (reserve, deferred) in enumerate(_ROOMS):

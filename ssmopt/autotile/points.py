@@ -131,16 +131,16 @@ def steps_of(problem: Problem, axis: str, norm_tokens: int = 1) -> tuple[int, ..
     if axis == "channels":
         if model.n_heads:
             return ladder(model.n_heads, 1)
-        core = _core(problem, "elementwise")
+        core = core_for(problem, "elementwise")
         return ladder(model.d_inner, max(1, core.rows * core.columns // model.d_state))
     if axis == "in_reduction":
         bandwidth = max(channel.bandwidth for channel in problem.hardware.channels)
         return ladder(model.d_model, max(1, bandwidth // (problem.dtype.activations * norm_tokens)))
-    core = _core(problem, "gemm")
+    core = core_for(problem, "gemm")
     return ladder(model.d_model if axis == "out_columns" else model.d_inner, max(core.rows, core.columns))
 
 
-def _core(problem: Problem, kernel: str) -> CoreGroup:
+def core_for(problem: Problem, kernel: str) -> CoreGroup:
     """The cores that run a kernel, those with the most processing elements first."""
     able = [core for core in problem.hardware.cores if kernel in core.runs]
     return max(able, key=lambda core: core.rows * core.columns)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from ssmopt.autotile.ladder import at_least
-from ssmopt.autotile.points import Point, capacity_bytes, most_cores, state_tensors, steps_of
+from ssmopt.autotile.points import Point, capacity_bytes, core_for, most_cores, state_tensors, steps_of
 from ssmopt.problem import Problem
 from ssmopt.tiling import LOOP_ORDERS
 
@@ -19,12 +21,28 @@ def first_points(problem: Problem, share: int) -> Iterator[Point]:
     Where the memory does not hold the activations of a token tile, those that stream them come first.
     """
     tight = min(problem.seq_len, 64) * problem.model.d_model * problem.dtype.activations > capacity_bytes(problem) // 2
-    if tight:
-        yield from _streaming(problem, share)
-    yield from _beside(problem, share)
-    yield from _keeping(problem, share)
-    if not tight:
-        yield from _streaming(problem, share)
+    families = (_streaming, _beside, _keeping) if tight else (_beside, _keeping, _streaming)
+    for family in families:
+        for point in family(problem, share):
+            yield from dict.fromkeys((_squarer(problem, point), point))
+
+
+def _squarer(problem: Problem, point: Point) -> Point:
+    """The point with as many pieces of weights, but square enough to fill an array where few tokens cannot."""
+    core = core_for(problem, "gemm")
+    if min(point.tokens, problem.seq_len) * problem.batch >= max(core.rows, core.columns):
+        return point
+    shapes: dict[str, Any] = {}
+    for columns, reduction in (("in_columns", "in_reduction"), ("out_columns", "out_reduction")):
+        steps = [p for p in steps_of(problem, columns) if p * max(core.rows, core.columns) <= _width(problem, columns)]
+        pieces = getattr(point, columns) * getattr(point, reduction)
+        shapes[columns] = max(getattr(point, columns), at_least(tuple(steps) or (1,), pieces))
+        shapes[reduction] = _steps(problem, reduction, _pieces(pieces, shapes[columns]), point.norm_tokens)
+    return dataclasses.replace(point, **shapes)
+
+
+def _width(problem: Problem, columns: str) -> int:
+    return problem.model.d_inner if columns == "in_columns" else problem.model.d_model
 
 
 def _keeping(problem: Problem, share: int) -> Iterator[Point]:
