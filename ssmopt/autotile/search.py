@@ -46,6 +46,9 @@ _PROMISING = 1.25
 _DESCENTS = 3
 """From so many of the starting points, best first, the search goes down as far as it can."""
 
+_LESS_MEMORY = (2, 4)
+"""It also begins where it would with a half and a quarter of the memory: what suits less may suit more."""
+
 
 @dataclass(frozen=True)
 class TilingChoice:
@@ -100,7 +103,9 @@ def choose_tiling(
     """
     floor = best(lower_bounds(problem)).cycles
     search = _Search(problem, floor, should_stop, on_candidate)
-    for start in search.starts():
+    first, *others = search.starts()
+    search.descend(first)
+    for start in (*search.starts_for_less_memory(), *others):
         search.descend(start)
     assert search.best is not None
     return TilingChoice(search.best.point.tiling(problem), search.best.variant, search.makespan, search.tried)
@@ -167,6 +172,16 @@ class _Search:
             self.unfit.clear()
         raise _no_room(self.problem)
 
+    def starts_for_less_memory(self) -> Iterator[_Candidate]:
+        """The best starting point for each of some parts of the memory, found when it is asked for."""
+        for part in _LESS_MEMORY:
+            capacity = max(1, capacity_bytes(self.problem) // part)
+            smaller = dataclasses.replace(self.problem, hardware=self.problem.hardware.override("sram", capacity))
+            starts = [self._start(point) for point in dict.fromkeys(first_points(smaller, SHARES[0]))]
+            known = [start for start in starts if start is not None]
+            if known and not self.finished:
+                yield min(known, key=lambda start: self.known[start])
+
     def _start(self, point: Point) -> _Candidate | None:
         """A starting point with the best of the first orders, and with more room held back if that is better."""
         start, cost = None, None
@@ -187,6 +202,8 @@ class _Search:
 
     def descend(self, here: _Candidate) -> None:
         """Move along each axis to whatever is better, until nothing is."""
+        if self.finished:
+            return
         cost = self.known[here]
         improved = True
         while improved and not self.finished:
