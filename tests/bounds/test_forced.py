@@ -21,7 +21,8 @@ from ssmopt.decode import decode
 from ssmopt.errors import InputError
 from ssmopt.hardware import Channel, Memory
 from ssmopt.heuristics.base import topological
-from ssmopt.heuristics.fuse_block import block_variants
+from ssmopt.heuristics.fuse_block import BlockVariant
+from ssmopt.heuristics.pipelined import FIRST_ORDERS
 from ssmopt.instance import Instance
 from ssmopt.model import Model
 from ssmopt.problem import Dtype, Problem
@@ -32,6 +33,7 @@ from ssmopt.workload.graph import problem_graph
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
 REFERENCE = Problem("reference", ssmopt.load_model("mamba1-2.7b-n64"), ssmopt.load_hardware("marca"), 64)
+VARIANTS = [BlockVariant(order, reserve, 2) for order in FIRST_ORDERS for reserve in (0, 2, 4)]
 SLOW = (Channel("dma", 1, ("dram", "sram")),)
 
 
@@ -105,7 +107,7 @@ def test_no_schedule_of_a_tiny_model_moves_less(block: int) -> None:
             instance = build_tiles(tight, tiling)
             order = np.array(rng.sample(range(instance.n_tiles), instance.n_tiles))
             plans = [(topological(instance, order), random_policy(instance, rng))]
-            plans += [variant.plan(instance) for variant in block_variants(instance)]
+            plans += [variant.plan(instance) for variant in VARIANTS]
             schedules = [decode(instance, *plan) for plan in plans]
             assert min(moved(instance, schedule) for schedule in schedules) >= least_bytes(tight), seed
             makespan = min(schedule.makespan for schedule in schedules)
@@ -142,9 +144,7 @@ def test_the_exact_model_moves_no_less(seed: int) -> None:
     tiling = Tiling(tokens=3, state_tokens=3, scan=True, channel_splits=model.d_inner, norm_tokens=1)
     tight = with_memory(problem, build_tiles(problem, tiling).minimum_capacity()[0])
     instance = build_tiles(tight, tiling)
-    start = min(
-        (decode(instance, *variant.plan(instance)) for variant in block_variants(instance)), key=lambda s: s.makespan
-    )
+    start = min((decode(instance, *variant.plan(instance)) for variant in VARIANTS), key=lambda s: s.makespan)
     outcome = solve_exact(
         instance, start, instance_bound=0, time_limit=30, workers=1, seed=seed, deterministic_limit=1.0
     )
@@ -166,7 +166,7 @@ def test_a_small_block_whose_bound_is_close() -> None:
     instance = build_tiles(
         problem, Tiling(tokens=8, state_tokens=2, scan=True, channel_splits=16, projections=cuts, norm_tokens=4)
     )
-    schedules = [decode(instance, *variant.plan(instance)) for variant in block_variants(instance)]
+    schedules = [decode(instance, *variant.plan(instance)) for variant in VARIANTS]
     compulsory = sum(compulsory_bytes(problem_graph(problem)))
     assert least_bytes(problem) == compulsory + 168
     assert compulsory + 168 <= min(moved(instance, schedule) for schedule in schedules) <= compulsory + 352
