@@ -29,7 +29,9 @@ from ssmopt.problem import Dtype, Problem
 from ssmopt.schedule import Schedule
 from ssmopt.solvers import HEURISTICS
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
+from ssmopt.workload.cuts import boundaries
 from ssmopt.workload.graph import problem_graph
+from ssmopt.workload.needs import finest_tiling
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
 REFERENCE = Problem("reference", ssmopt.load_model("mamba1-2.7b-n64"), ssmopt.load_hardware("marca"), 64)
@@ -246,3 +248,12 @@ def test_a_price_of_room_covers_the_dearest_bytes_first() -> None:
     assert waiting.cost(Fraction(2), all_of_it) == 6 + 5 + 7 + 11
     assert waiting.cost(Fraction(1), all_of_it) == 26
     assert waiting.cost(Fraction(1, 2), all_of_it) == 13
+
+
+@pytest.mark.parametrize("model", ["mamba-tiny", "mamba2-tiny"])
+def test_no_tiling_cuts_a_row_of_the_norm(model: str) -> None:
+    """The barrier counts whole rows of x: they are read by one tile, however fine the cuts are."""
+    problem = Problem("p", ssmopt.load_model(model), ssmopt.load_hardware("marca"), 3)
+    norm = next(operator for operator in problem_graph(problem, scan=True).operators if operator.name == "rms_norm")
+    finest = finest_tiling(problem, scan=True)
+    assert boundaries(norm, "D", finest).tolist() == [0, problem.model.d_model]
