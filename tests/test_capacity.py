@@ -122,5 +122,5 @@ def test_between_the_smallest_capacity_and_the_search_for_tilings_there_is_alway
     problem = problem_of("mamba-130m", "marca", 2)
     least = ssmopt.minimum_capacity(problem).capacity_bytes
     for capacity in (least, least + 1, least * 5 // 4):
-        tiling = choose_tiling(with_sram(problem, capacity), should_stop=lambda: True).tiling
+        tiling = choose_tiling(with_sram(problem, capacity), should_stop=lambda _: True).tiling
         assert build_tiles(problem, tiling).minimum_capacity()[0] <= capacity

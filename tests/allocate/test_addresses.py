@@ -44,15 +44,14 @@ def fragmented(capacity: int) -> tuple[Instance, Schedule]:
     """A schedule of 64 tokens in an SRAM that it fills to the last byte, so that its addresses do not fit."""
     problem, _ = ssmopt.load_problem("mamba-130m-marca-L64")
     problem = replace(problem, hardware=problem.hardware.override("sram", capacity))
-    cuts = {"in_proj": ssmopt.ProjectionTiling(16, 1), "out_proj": ssmopt.ProjectionTiling(8, 1)}
-    tiling = ssmopt.Tiling(tokens=64, state_tokens=8, scan=True, channel_splits=8, projections=cuts)
+    tiling = ssmopt.Tiling(tokens=64, norm_tokens=8, state_tokens=2, scan=True, channel_splits=12)
     result = ssmopt.solve(problem, tiling=tiling, solver="fuse-block", time_limit=20)
     assert result.schedule is not None
     return result.instance, result.schedule
 
 
 def test_a_schedule_without_addresses_is_decoded_again_with_less_memory() -> None:
-    instance, schedule = fragmented(2_000_000)
+    instance, schedule = fragmented(1_500_000)
     tight = replace(
         instance, memory_capacity=np.array([schedule.peak_memory_bytes(instance.tensor_bytes)], dtype=np.int64)
     )
