@@ -45,7 +45,7 @@ def table(time_limit: float) -> str:
         if sram is not None:
             problem = dataclasses.replace(problem, hardware=problem.hardware.override("sram", parse_size(sram)))
         comparison = compare(problem, solvers=solvers, time_limit=time_limit)
-        rows = {row.result.solver: row for row in comparison.rows}
+        rows = {row.result.solver: row for row in comparison.rows if not row.other_form}
         best = rows["cpsat"]
         cells = [f"{rows[s].result.makespan:,}" if s in rows else "-" for s in solvers]
         gap = percent(best.result.gap) + (" (optimal)" if best.result.gap == 0 else "")
