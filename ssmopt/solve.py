@@ -144,16 +144,18 @@ def run_solver(
     """
     if start is not None:
         return _run_from(start, target, stop, solver, workers, seed, on_progress)
+    heuristic = HEURISTICS.get(solver)
+    _check_defined(target, heuristic)
     if isinstance(target, Problem) and tiling is None:
         choice = tiling_for(target, stop, on_progress)
         tiling = choice.tiling
-    instance, note = _prepare(target, tiling, solver)
+    instance, note = _prepare(target, tiling, heuristic)
     search = Search(instance, solver, stop, on_progress, note)
     if choice is not None and choice.tiling == instance.tiling and solver in ("auto", "cpsat", PIPELINED.name):
         search.note = choice.describe()
         search.offer(decode(instance, *choice.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
-    if solver in HEURISTICS:
-        search.construct([HEURISTICS[solver]])
+    if heuristic is not None:
+        search.construct([heuristic])
         return search.result()
     search.construct(_starters(instance))
     if any_tiling and isinstance(target, Problem):
@@ -246,14 +248,18 @@ def _better_known(search: Search, known: Sequence[Result], any_tiling: bool) -> 
     return search
 
 
-def _prepare(target: Problem | Instance, tiling: Tiling | None, solver: str) -> tuple[Instance, str]:
+def _check_defined(target: Problem | Instance, heuristic: Heuristic | None) -> None:
+    """Raise `InputError` when a heuristic is not defined for the target."""
+    if heuristic is None or heuristic.applies_to(target):
+        return
+    asked = target if isinstance(target, Problem) else target.problem
+    if asked is not None and asked.form not in heuristic.forms:
+        raise InputError(f"solver {heuristic.name!r} is not defined for the {asked.form} form")
+    raise InputError(f"solver {heuristic.name!r} needs to know the operators of the tiles; {target.name!r} has none")
+
+
+def _prepare(target: Problem | Instance, tiling: Tiling | None, heuristic: Heuristic | None) -> tuple[Instance, str]:
     """The tile instance that the solver works on, and a note about its tiling."""
-    heuristic = HEURISTICS.get(solver)
-    if heuristic is not None and not heuristic.applies_to(target):
-        asked = target if isinstance(target, Problem) else target.problem
-        if asked is not None and asked.form not in heuristic.forms:
-            raise InputError(f"solver {solver!r} is not defined for the {asked.form} form")
-        raise InputError(f"solver {solver!r} needs to know the operators of the tiles; {target.name!r} has none")
     if isinstance(target, Instance):
         if tiling is not None:
             raise InputError("a tiling can only be given for a problem, not for a tile instance")

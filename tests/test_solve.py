@@ -355,3 +355,13 @@ def test_private_memories_are_refused() -> None:
     two = {"memories": {"m": 9, "n": 9}, "cores": {"c": "m", "d": "n"}, "channels": {"dma": (1, 1, "dram m n")}}
     with pytest.raises(InputError, match=r"several memories \(m, n\)"):
         ssmopt.solve(make_instance({"a": (1, "", "x", "")}, {"x": (1, "output")}, **two), time_limit=5)
+
+
+@pytest.mark.parametrize("solver", ["A", "AS", "A-BS"])
+def test_a_solver_that_is_not_defined_is_refused_before_a_tiling_is_searched(
+    solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = ssmopt.Problem("p", ssmopt.load_model("mamba2-tiny"), ssmopt.load_hardware("tiny"), 3, form="chunked")
+    monkeypatch.setattr(SOLVE_MODULE, "choose_tiling", lambda *_, **__: pytest.fail("a tiling was searched"))
+    with pytest.raises(InputError, match="is not defined for the chunked form"):
+        ssmopt.solve(problem, solver=solver, time_limit=5)
