@@ -30,6 +30,7 @@ from ssmopt.tiling import Tiling
 from ssmopt.validate import InvalidScheduleError, validate
 
 SOLVE_MODULE = importlib.import_module("ssmopt.solve")  # the package has a function of the same name
+SEARCH_MODULE = importlib.import_module("ssmopt.search")
 FIELDS = (
     "instance", "solver", "status", "makespan", "lower_bound", "bound_reason", "gap", "instance_bound", "instance_gap",
     "tiling", "latency_ms", "model_latency_ms", "ms_per_token", "tiles", "transfers", "dram_bytes",
@@ -260,13 +261,13 @@ def test_an_invalid_schedule_is_never_returned(monkeypatch: pytest.MonkeyPatch) 
     """Whatever the decoder does: here it forgets the transfers."""
     instance = random_instance(11)
     assert len(ssmopt.decode(instance, instance.topological_order).transfers)
-    decoded = SOLVE_MODULE.schedules_of
+    decoded = SEARCH_MODULE.schedules_of
 
     def forget(*args: object) -> Iterator[Schedule]:
         for schedule in decoded(*args):
             yield dataclasses.replace(schedule, transfers=type(schedule.transfers).empty())
 
-    monkeypatch.setattr(SOLVE_MODULE, "schedules_of", forget)
+    monkeypatch.setattr(SEARCH_MODULE, "schedules_of", forget)
     with pytest.raises(InvalidScheduleError):
         ssmopt.solve(instance, time_limit=5)
 
@@ -313,7 +314,7 @@ def test_it_changes_to_a_better_tiling_only_if_it_may() -> None:
 
 
 def test_too_many_tiles_for_the_exact_model_are_left_to_heuristics(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SOLVE_MODULE, "_EXACT_TILES", 30)
+    monkeypatch.setattr(SEARCH_MODULE, "EXACT_TILES", 30)
     result = ssmopt.solve(tiny(), tiling=Tiling(tokens=4), time_limit=60)
     check_result(result)
     assert "too many for the exact model" in result.note

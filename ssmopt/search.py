@@ -1,0 +1,124 @@
+"""One run of a solver on one instance: its incumbent, its bounds, and what they come to."""
+
+from __future__ import annotations
+
+from ssmopt.bounds import bounds_of
+from ssmopt.heuristics.base import Heuristic, schedules_of
+from ssmopt.instance import Instance
+from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
+from ssmopt.schedule import Schedule
+from ssmopt.stopping import Stop
+from ssmopt.validate import check
+
+EXACT_TILES = 4_000
+"""Beyond this many tiles the exact model costs more time to build than it can win back."""
+
+
+class Search:
+    """One run of a solver on one instance: the incumbent only ever improves, and is always valid."""
+
+    def __init__(
+        self, instance: Instance, solver: str, stop: Stop, on_progress: ProgressListener | None, note: str = ""
+    ):
+        self.instance = instance
+        self.solver = solver
+        self.stop = stop
+        self.on_progress = on_progress
+        self.note = note
+        self.bound, self.tile_bound = bounds_of(instance)
+        self.schedule: Schedule | None = None
+        self.infeasible = False
+
+    @property
+    def optimal(self) -> bool:
+        """Whether nothing better exists for this tile instance."""
+        return self.schedule is not None and self.schedule.makespan <= self.tile_bound.cycles
+
+    def offer(self, schedule: Schedule, phase: str) -> None:
+        """Take a schedule if it is better than the incumbent; it is validated first."""
+        if self.schedule is None or schedule.makespan < self.schedule.makespan:
+            check(self.instance, schedule)
+            self.schedule = schedule
+            self.report(phase)
+
+    def report(self, phase: str) -> None:
+        """Tell the listener where the search stands."""
+        if self.on_progress is not None:
+            makespan = None if self.schedule is None else self.schedule.makespan
+            self.on_progress(Progress(self.stop.elapsed, phase, makespan, self.bound.cycles))
+
+    def construct(self, heuristics: list[Heuristic]) -> None:
+        """Decode every plan of the heuristics, until time is up or one is optimal; at least one is always decoded."""
+        for heuristic in heuristics:
+            if self.schedule is not None and (self.optimal or self.stop()):
+                return
+            for schedule in schedules_of(heuristic, self.instance):
+                self.offer(schedule, heuristic.name)
+                if self.optimal or self.stop():
+                    return
+
+    def exact(self, workers: int, seed: int) -> None:
+        """Improve the incumbent, and the instance bound, by the exact model."""
+        if self.optimal or self.stop():
+            return
+        if self.instance.n_tiles > EXACT_TILES:
+            self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model; heuristics only"
+            return
+        self.report("cpsat")
+        # OR-Tools takes a while to import, and most calls never get here.
+        from ssmopt.cpsat import relaxed_bound, solve_exact
+
+        relaxed = relaxed_bound(
+            self.instance,
+            self.schedule,
+            instance_bound=self.tile_bound.cycles,
+            time_limit=self.stop.remaining * 0.2,
+            workers=workers,
+            seed=seed,
+            on_bound=None,
+            should_stop=self.stop,
+        )
+        self._raise_bound(Bound(relaxed, "CP-SAT on the instance without its memory limits"))
+        if self.optimal or self.stop():
+            return
+        outcome = solve_exact(
+            self.instance,
+            self.schedule,
+            instance_bound=self.tile_bound.cycles,
+            time_limit=self.stop.remaining,
+            workers=workers,
+            seed=seed,
+            on_schedule=lambda schedule: self.offer(schedule, "cpsat"),
+            on_bound=lambda cycles: self._raise_bound(Bound(cycles, "CP-SAT on the exact model")),
+            should_stop=self.stop,
+        )
+        if outcome.schedule is not None:
+            self.offer(outcome.schedule, "cpsat")
+        self._raise_bound(Bound(outcome.bound, "CP-SAT on the exact model"))
+        self.infeasible = outcome.infeasible and self.schedule is None
+
+    def _raise_bound(self, bound: Bound) -> None:
+        """Take a better instance bound; where no tiling is known it bounds everything."""
+        if bound.cycles > self.tile_bound.cycles:
+            self.tile_bound = bound
+            if self.instance.problem is None:
+                self.bound = bound
+                self.report("cpsat")
+
+    def result(self) -> Result:
+        """What was found."""
+        if self.schedule is None:
+            status = INFEASIBLE if self.infeasible else UNKNOWN
+        else:
+            status = OPTIMAL if self.optimal else FEASIBLE
+        return Result(
+            instance=self.instance,
+            schedule=self.schedule,
+            solver=self.solver,
+            status=status,
+            bound=self.bound,
+            tile_bound=self.tile_bound,
+            wall_seconds=self.stop.elapsed,
+            note=self.note,
+            interrupted=self.stop.signal,
+        )
