@@ -150,35 +150,6 @@ class TestList:
         refused(run("list", "model"), "did you mean 'models'")
 
 
-class TestBounds:
-    def test_for_people_and_without_a_search_for_a_tiling(self, run: Run) -> None:
-        outcome = run("bounds", "mamba1-2.7b-n64-marca-L64", "--sram", "1MiB")
-        assert outcome.code == 0
-        for part in ("681,288", "1,048,576 bytes of SRAM force", "671,800", "work of pe", "under any tiling"):
-            assert part in outcome.out
-        assert "instance bounds" not in outcome.out
-
-    def test_as_json_they_are_those_that_show_prints(self, run: Run) -> None:
-        for name in ("tiny-state-L2-scan", "tiny-state-L1"):
-            found = json.loads(run("bounds", name, "--json").out)
-            shown = json.loads(run("show", name, "--json").out)
-            assert {key: shown[key] for key in found} == found
-            assert found["instance_bounds"][0]["cycles"] == max(b["cycles"] for b in found["instance_bounds"])
-        assert json.loads(run("bounds", *TINY, "--json").out)["instance_bounds"] is None
-
-    def test_of_a_tile_instance(self, run: Run) -> None:
-        run("show", *TINY, "--export", "tiles.json")
-        found = json.loads(run("bounds", "tiles.json", "--json").out)
-        assert found["lower_bounds"] == found["instance_bounds"]
-        outcome = run("bounds", "tiles.json")
-        assert "instance bounds" in outcome.out
-        assert "under any tiling" not in outcome.out
-
-    def test_bad_input(self, run: Run) -> None:
-        refused(run("bounds", "mamba-130m-marca-L65"), "did you mean 'mamba-130m-marca-L64'")
-        refused(run("bounds", *TINY, "--sram", "1 furlong"), "--sram", "furlong")
-
-
 class TestShow:
     def test_for_people(self, run: Run) -> None:
         outcome = run("show", "mamba-130m-marca-L64")

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from ssmopt.autotile.fitting import least_practical_capacity, most_tiles, tiling_that_fits, too_small
 from ssmopt.autotile.points import capacity_bytes
-from ssmopt.autotile.search import TilingChoice
-from ssmopt.autotile.search import choose_tiling as search_tilings
+from ssmopt.autotile.search import TilingChoice, search_tilings
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
 from ssmopt.heuristics.fuse_block import BlockVariant
@@ -39,7 +38,7 @@ def choose_tiling(
     Parameters
     ----------
     problem, should_stop, on_candidate
-        As for the search, `ssmopt.autotile.search.choose_tiling`.
+        As for the search, `ssmopt.autotile.search.search_tilings`.
 
     Raises
     ------

@@ -56,8 +56,13 @@ def at_least(steps: tuple[int, ...], pieces: int) -> int:
     return next((p for p in steps if p >= pieces), steps[-1])
 
 
+def nearest_step(steps: tuple[int, ...], pieces: int) -> int:
+    """Where on the ladder the nearest number stands."""
+    return min(range(len(steps)), key=lambda i: abs(steps[i] - pieces))
+
+
 def around(steps: tuple[int, ...], pieces: int) -> list[int]:
     """Up to two numbers on either side of the nearest one, nearest first."""
-    near = min(range(len(steps)), key=lambda i: abs(steps[i] - pieces))
+    near = nearest_step(steps, pieces)
     order = sorted(range(len(steps)), key=lambda i: (abs(i - near), i))
     return [steps[i] for i in order if abs(i - near) <= 2 and steps[i] != pieces]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ssmopt.autotile.ladder import around, at_least, ladder
+from ssmopt.autotile.ladder import around, at_least, ladder, nearest_step
 from ssmopt.hardware import CoreGroup
 from ssmopt.problem import Problem
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
@@ -162,7 +162,7 @@ def neighbours(problem: Problem, point: Point, axis: str) -> Iterator[Point]:
 
 def _finer_state(problem: Problem, point: Point) -> Iterator[Point]:
     steps = steps_of(problem, "channels")
-    near = min(range(len(steps)), key=lambda i: abs(steps[i] - point.channels))
+    near = nearest_step(steps, point.channels)
     for step in (1, -1, 2, -2):
         tokens = point.state_tokens << step if step > 0 else point.state_tokens >> -step
         if 1 <= tokens <= min(32, problem.seq_len) and 0 <= near + step < len(steps):

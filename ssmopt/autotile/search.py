@@ -78,7 +78,7 @@ class TilingChoice:
         return f"tiling: shortest decoded of {self.candidates:,} candidates, depth first with " + ", ".join(parts)
 
 
-def choose_tiling(
+def search_tilings(
     problem: Problem,
     *,
     should_stop: Callable[[int], bool] | None = None,
@@ -105,7 +105,7 @@ def choose_tiling(
     search = _Search(problem, floor, should_stop, on_candidate)
     first, *others = search.starts()
     search.descend(first)
-    for start in (*search.starts_for_less_memory(), *others):
+    for start in [*search.starts_for_less_memory(), *others]:
         search.descend(start)
     assert search.best is not None
     return TilingChoice(search.best.point.tiling(problem), search.best.variant, search.makespan, search.tried)
@@ -172,15 +172,17 @@ class _Search:
             self.unfit.clear()
         raise _no_room(self.problem)
 
-    def starts_for_less_memory(self) -> Iterator[_Candidate]:
-        """The best starting point for each of some parts of the memory, found when it is asked for."""
+    def starts_for_less_memory(self) -> list[_Candidate]:
+        """The best starting point for each of some parts of the memory."""
+        found = []
         for part in _LESS_MEMORY:
             capacity = max(1, capacity_bytes(self.problem) // part)
             smaller = dataclasses.replace(self.problem, hardware=self.problem.hardware.override("sram", capacity))
             starts = [self._start(point) for point in dict.fromkeys(first_points(smaller, SHARES[0]))]
             known = [start for start in starts if start is not None]
             if known and not self.finished:
-                yield min(known, key=lambda start: self.known[start])
+                found.append(min(known, key=lambda start: self.known[start]))
+        return found
 
     def _start(self, point: Point) -> _Candidate | None:
         """A starting point with the best of the first orders, and with more room held back if that is better."""

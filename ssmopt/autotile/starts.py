@@ -79,29 +79,12 @@ def _keeping(problem: Problem, share: int) -> Iterator[Point]:
 
 def _beside(problem: Problem, share: int) -> Iterator[Point]:
     """Points for memories that hold the normalised input, or the sums of ``out_proj``, and little beside it."""
-    model, capacity, cores = problem.model, capacity_bytes(problem), most_cores(problem)
-    size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
+    capacity, cores = capacity_bytes(problem), most_cores(problem)
     for order, tokens in _token_tiles(problem):
-        rows = tokens * problem.batch
-        room = capacity - rows * width * size
-        if room < capacity // 4:
-            continue
-        piece = max(room // (2 * share * cores), 1)
-        weights = width * inner * problem.dtype.weights
-        in_columns = _steps(problem, "in_columns", max(cores, _pieces(2 * rows * inner * size, room)))
-        norm, state_tokens = _norm_tokens(problem, tokens), min(2, tokens)
-        state = 3 * state_tokens * inner * model.d_state * size
-        yield Point(
-            order,
-            tokens,
-            norm,
-            state_tokens,
-            _steps(problem, "channels", max(cores, _pieces(2 * state, room))),
-            in_columns,
-            _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
-            _steps(problem, "out_columns", cores),
-            _steps(problem, "out_reduction", _pieces(weights, piece * cores)),
-        )
+        room = capacity - tokens * problem.batch * problem.model.d_model * problem.dtype.activations
+        if room >= capacity // 4:
+            piece = max(room // (2 * share * cores), 1)
+            yield _with_states(problem, order, tokens, min(2, tokens), (room, 2), cores, piece)
 
 
 def _streaming(problem: Problem, share: int) -> Iterator[Point]:
@@ -110,29 +93,46 @@ def _streaming(problem: Problem, share: int) -> Iterator[Point]:
     Operands are read again for each group of columns, in pieces. The sums of both projections take the same part of
     the memory, or those of the first leave room for states beside them.
     """
-    model, capacity, cores = problem.model, capacity_bytes(problem), most_cores(problem)
-    size, width, inner = problem.dtype.activations, model.d_model, model.d_inner
+    capacity, cores = capacity_bytes(problem), most_cores(problem)
     piece = max(capacity // (2 * share * cores), 1)
-    weights = width * inner * problem.dtype.weights
     for order, tokens in _token_tiles(problem):
-        rows = tokens * problem.batch
-        norm = _norm_tokens(problem, tokens)
-        out_columns = _steps(problem, "out_columns", max(cores, _pieces(3 * rows * width * size, 2 * capacity)))
+        sums = tokens * problem.batch * problem.model.d_model * problem.dtype.activations
+        out_columns = _steps(problem, "out_columns", max(cores, _pieces(3 * sums, 2 * capacity)))
         for room, state_tokens in ((capacity // 3, min(2, tokens)), (capacity // 2, 1), (capacity * 2 // 3, 1)):
-            in_columns = _steps(problem, "in_columns", max(cores, _pieces(rows * inner * size, room)))
-            # Three tensors of a step of the state update at a time.
-            state = 3 * state_tokens * inner * model.d_state * size
-            yield Point(
-                order,
-                tokens,
-                norm,
-                state_tokens,
-                _steps(problem, "channels", max(cores, _pieces(state, room))),
-                in_columns,
-                _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
-                out_columns,
-                _steps(problem, "out_reduction", _pieces(weights, piece * out_columns)),
-            )
+            yield _with_states(problem, order, tokens, state_tokens, (room, 1), out_columns, piece)
+
+
+def _with_states(
+    problem: Problem,
+    order: str,
+    tokens: int,
+    state_tokens: int,
+    shared_room: tuple[int, int],
+    out_columns: int,
+    piece: int,
+) -> Point:
+    """A point with sums of ``in_proj`` and three tensors of a step of the state update in some room each.
+
+    ``shared_room`` is a number of bytes, and how many share it; ``piece`` is the bytes of a piece of weights.
+    """
+    model, cores, size = problem.model, most_cores(problem), problem.dtype.activations
+    room, sharers = shared_room
+    weights = model.d_model * model.d_inner * problem.dtype.weights
+    sums = sharers * tokens * problem.batch * model.d_inner * size
+    states = sharers * 3 * state_tokens * model.d_inner * model.d_state * size
+    in_columns = _steps(problem, "in_columns", max(cores, _pieces(sums, room)))
+    norm = _norm_tokens(problem, tokens)
+    return Point(
+        order,
+        tokens,
+        norm,
+        state_tokens,
+        _steps(problem, "channels", max(cores, _pieces(states, room))),
+        in_columns,
+        _steps(problem, "in_reduction", _pieces(weights, piece * in_columns), norm),
+        _steps(problem, "out_columns", out_columns),
+        _steps(problem, "out_reduction", _pieces(weights, piece * out_columns)),
+    )
 
 
 def _token_tiles(problem: Problem) -> list[tuple[str, int]]:

@@ -13,7 +13,7 @@ import ssmopt
 from ssmopt.autotile import choose_tiling
 from ssmopt.autotile.choice import DEPTH_FIRST
 from ssmopt.autotile.fitting import least_practical_capacity, most_tiles, tiling_that_fits
-from ssmopt.autotile.search import choose_tiling as search_tilings
+from ssmopt.autotile.search import search_tilings
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
 from ssmopt.model import Model

@@ -11,7 +11,7 @@ from handmade import make_instance
 from random_instances import random_instance
 from random_orders import optimum, random_order, random_policy, searched, tight, with_more
 
-from ssmopt.decode import Policy, decode
+from ssmopt.decode import Policy, decode, decode_below
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.instance import DRAM, Instance
 from ssmopt.schedule import Schedule
@@ -227,3 +227,19 @@ def test_nothing_to_do_takes_no_time() -> None:
     schedule = decode(empty, np.zeros(0, dtype=np.int64))
     assert schedule.makespan == 0
     assert validate(empty, schedule) == []
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_cutoff_gives_up_exactly_when_the_transfers_alone_take_as_long(seed: int) -> None:
+    """With one lane their cycles add up; below that the schedule is the one without a cutoff."""
+    rng = random.Random(seed)
+    instance = tight(random_instance(seed))
+    if int(instance.channel_lanes.sum()) > 1:
+        pytest.skip("several lanes")
+    order, policy = random_order(instance, rng), random_policy(instance, rng)
+    schedule = decode(instance, order, policy)
+    busy = int((schedule.transfers.end - schedule.transfers.start).sum())
+    assert decode_below(instance, order, policy, cutoff=busy) is None
+    below = decode_below(instance, order, policy, cutoff=busy + 1)
+    assert below is not None
+    assert below.makespan == schedule.makespan >= busy

@@ -16,7 +16,6 @@ from small_problems import core_group, hardware, machines, problems, tilings
 import ssmopt
 from ssmopt.errors import InputError
 from ssmopt.heuristics.base import Heuristic, one_token_tiling, schedules_of, topological
-from ssmopt.heuristics.heft import upward_rank
 from ssmopt.instance import DRAM, OUTPUT, Instance
 from ssmopt.model import Model
 from ssmopt.problem import Problem
@@ -373,27 +372,6 @@ def test_heft_takes_any_instance_and_the_others_need_operators() -> None:
         if name != "heft":
             with pytest.raises(InputError, match="needs to know the operators"):
                 ssmopt.solve(instance, solver=name, time_limit=10)
-
-
-@pytest.mark.parametrize("block", range(4))
-def test_heft_on_random_instances(block: int) -> None:
-    for seed in range(50 * block, 50 * block + 50):
-        schedules(HEURISTICS["heft"], random_instance(seed))
-
-
-def test_the_upward_rank_is_the_longest_path_with_mean_durations() -> None:
-    """Two cores: a takes 2 or 4, b only 3, c 1 on both; times two cores, a 6, b 6, c 2."""
-    tiles = {
-        "a": ({"c0": 2, "c1": 4}, "", "x", ""),
-        "b": ({"c1": 3}, "x", "y", ""),
-        "c": (1, "x", "", ""),
-    }
-    tensors = {"x": (0, "intermediate"), "y": (0, "output")}
-    cores = {"c0": "m", "c1": "m"}
-    instance = make_instance(tiles, tensors, {"m": 1}, cores, {"dma": (1, 1, "dram m")})
-    assert upward_rank(instance).tolist() == [12, 6, 2]
-    order, _ = HEURISTICS["heft"].plans(instance)[0]
-    assert order.tolist() == [0, 1, 2]
 
 
 def test_an_order_is_mended_only_where_it_has_to_be() -> None:
