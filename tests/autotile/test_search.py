@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from small_problems import problems
 
 import ssmopt
-from ssmopt.autotile import TilingChoice, choose_tiling
+from ssmopt.autotile import TilingChoice, choose_tiling, search
 from ssmopt.autotile.points import AXES, neighbours
 from ssmopt.autotile.starts import SHARES, first_points
 from ssmopt.bounds import best, lower_bounds
@@ -86,9 +86,18 @@ def test_any_problem_gets_a_valid_schedule_no_better_than_the_bound(data: st.Dat
     assert schedule.makespan >= best(lower_bounds(problem)).cycles
 
 
-def test_a_prompt_too_long_to_decode_is_extrapolated_close_to_its_real_makespan() -> None:
+def test_a_prompt_too_long_to_decode_is_extrapolated_close_to_its_real_makespan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 1,500 tokens only a few token tiles are decoded."""
+    monkeypatch.setattr(search, "_WHOLE", 0)
+    decoded: list[int] = []
+    build = search.build_tiles
+    monkeypatch.setattr(search, "build_tiles", lambda p, t: (decoded.append(p.seq_len), build(p, t))[1])
     problem = problem_of("mamba-130m", 1500, 24 << 20)
     choice = choose_tiling(problem, should_stop=after(8))
+    assert choice.tiling.loop_order == "tokens"
+    assert min(decoded) < 800
     real = decode(*plan_of(problem, choice)).makespan
     assert real >= best(lower_bounds(problem)).cycles
     assert abs(choice.makespan - real) <= real // 50

@@ -84,6 +84,17 @@ def test_the_gate_runs_early_or_ahead_of_the_channels_that_need_it() -> None:
     assert first_of(ahead, last) < ahead.index("exp_dA.0.2")
 
 
+@pytest.mark.parametrize("choices", [BlockOrder("ahead"), BlockOrder("late", mixed=True)], ids=["ahead", "mixed"])
+def test_the_sum_of_a_column_is_spread_over_channels_piece_by_piece(choices: BlockOrder) -> None:
+    """Two columns of four channel pieces, three pieces of a sum each: some lie beside each of two channel pieces."""
+    names = names_in(small(), choices)
+    column = "in_proj.0.3." if choices.gate == "ahead" else "in_proj.0.2."
+    at = [i for i, name in enumerate(names) if name.startswith(column)]
+    states = [i for i, name in enumerate(names) if name.startswith("scan")]
+    assert len(at) == 3
+    assert any(at[0] < i < at[-1] for i in states)
+
+
 def test_split_takes_the_first_columns_along_and_leaves_the_others_for_the_end() -> None:
     names = names_in(small(), BlockOrder("early", "split"))
     last_state = max(i for i, name in enumerate(names) if name.startswith("scan"))
