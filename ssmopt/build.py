@@ -40,6 +40,7 @@ def build_instance(
     dtype: Dtype | None = None,
     form: str = "recurrent",
     batch: int = 1,
+    layers: int | str = 1,
     name: str | None = None,
 ) -> Instance:
     """Tile instance of one block of a model on an accelerator.
@@ -54,6 +55,8 @@ def build_instance(
         How to cut; None searches for a good tiling.
     scope, initial_state, dtype, form, batch
         See `ssmopt.problem.Problem`.
+    layers
+        How many of the model's blocks run back to back, or ``"all"``.
     name
         Name of the instance; None makes one from model, hardware, length, form and number of sequences.
 
@@ -64,7 +67,9 @@ def build_instance(
     """
     model = model if isinstance(model, Model) else load_model(model)
     hardware = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    layers = model.layer_count(layers)
     suffix = ("" if form == "recurrent" else f"-{form}") + ("" if batch == 1 else f"-B{batch}")
+    suffix += "" if layers == 1 else f"-layers{layers}"
     problem = Problem(
         name or f"{model.name}-{hardware.name}-L{seq_len}{suffix}",
         model,
@@ -75,6 +80,7 @@ def build_instance(
         dtype=dtype or Dtype(),
         form=form,
         batch=batch,
+        layers=layers,
     )
     return tile_problem(problem, tiling)
 

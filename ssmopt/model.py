@@ -80,6 +80,24 @@ class Model:
         """Heads of ``head_dim`` channels; 0 for a family without heads."""
         return self.d_inner // self.head_dim if self.head_dim else 0
 
+    def layer_count(self, layers: int | str) -> int:
+        """How many layers a number, or ``"all"``, means.
+
+        Raises
+        ------
+        InputError
+            It is neither.
+        """
+        if layers == "all":
+            return self.layers
+        try:
+            count = int(layers)
+        except ValueError:
+            raise InputError(f"expected a number of layers or 'all', not {layers!r}", key="layers") from None
+        if not 1 <= count <= self.layers:
+            raise InputError(f"expected 1 to {self.layers} layers of {self.name!r} or 'all', not {count}", key="layers")
+        return count
+
     def sizes(self) -> dict[str, int]:
         """The numbers that a model of this family has, by name."""
         return {name: getattr(self, name) for name in (*_COMMON, *FAMILY_FIELDS[self.family])}

@@ -40,7 +40,8 @@ class Problem:
     seq_len
         Tokens of the prompt; 1 is a decode step.
     batch, layers
-        Independent sequences, and blocks back to back.
+        Independent sequences, and how many of the model's blocks run back to back, each reading what the one before
+        wrote.
     scope
         ``block`` for the whole block, ``state-update`` for the selective state update alone.
     initial_state
@@ -68,11 +69,13 @@ class Problem:
         for name in ("seq_len", "batch", "layers"):
             if getattr(self, name) <= 0:
                 raise InputError(f"expected a positive whole number, not {getattr(self, name)}", key=name)
-        if self.layers != 1:
-            raise InputError(f"only 1 is supported, not {self.layers}", key="layers")
         for name, choices in (("scope", SCOPES), ("initial_state", INITIAL_STATES), ("form", FORMS)):
             value = getattr(self, name)
             if value not in choices:
                 raise InputError(f"unknown value {value!r}{nearest(value, choices)}", key=name)
+        if self.layers > self.model.layers:
+            raise InputError(f"{self.model.name!r} has {self.model.layers} layers, not {self.layers}", key="layers")
+        if self.layers > 1 and self.scope != "block":
+            raise InputError(f"several layers need whole blocks; the scope is {self.scope!r}", key="layers")
         if self.form == "chunked" and self.model.family != "mamba2":
             raise InputError(f"models of family {self.model.family!r} have no chunked form", key="form")

@@ -179,7 +179,7 @@ class Result:
         latency_ms = model_latency_ms = ms_per_token = None
         if problem is not None and self.makespan is not None:
             latency_ms = self.makespan / (problem.hardware.clock_ghz * 1e6)
-            model_latency_ms = latency_ms * problem.model.layers
+            model_latency_ms = latency_ms * problem.model.layers / problem.layers
             ms_per_token = model_latency_ms / problem.seq_len
         peak = None
         if schedule is not None:

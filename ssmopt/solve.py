@@ -23,7 +23,7 @@ from ssmopt.solvers import HEURISTICS, SOLVERS
 from ssmopt.start import Start, read_start
 from ssmopt.stopping import Stop
 from ssmopt.tiling import Tiling
-from ssmopt.workload.tiles import build_tiles
+from ssmopt.workload.tiles import build_tiles, one_layer
 
 _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
@@ -213,7 +213,7 @@ def _better_baseline(search: Search, problem: Problem, known: Sequence[Result]) 
             continue
         if not heuristic.applies_to(problem):
             continue
-        tiling, _ = heuristic.prescribe(problem, search.instance.tiling or Tiling())
+        tiling, _ = heuristic.prescribe(one_layer(problem), search.instance.tiling or Tiling())
         instance = build_tiles(problem, tiling)
         if instance.minimum_capacity()[0] > int(instance.memory_capacity.max()):
             continue
@@ -268,7 +268,7 @@ def _prepare(target: Problem | Instance, tiling: Tiling | None, heuristic: Heuri
         problem = target
     tiling, note = tiling or Tiling(), ""
     if heuristic is not None and heuristic.prescribe is not None:
-        tiling, note = heuristic.prescribe(problem, tiling)
+        tiling, note = heuristic.prescribe(one_layer(problem), tiling)
     instance = build_tiles(problem, tiling)
     instance.check_capacity()
     return instance, note

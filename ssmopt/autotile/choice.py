@@ -15,7 +15,7 @@ from ssmopt.heuristics.places import BlockOrder
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
 from ssmopt.workload.needs import Need, least_capacity
-from ssmopt.workload.tiles import build_tiles, count_tiles
+from ssmopt.workload.tiles import build_tiles, count_tiles, one_layer
 
 DEPTH_FIRST = BlockVariant(BlockOrder(), reserve=0, deferred=0)
 """The order, and the policy that keeps all it can, that tight tilings are decoded with."""
@@ -59,7 +59,7 @@ def choose_tiling(
 def _fitted(problem: Problem, capacity: int) -> TilingChoice | None:
     """A coarse tiling that fits; None if even that has too many tiles."""
     tiling = tiling_that_fits(problem, capacity)
-    if count_tiles(problem, tiling) > most_tiles(problem):
+    if count_tiles(one_layer(problem), tiling) > most_tiles(problem):
         return None
     return TilingChoice(tiling, DEPTH_FIRST, _estimate(problem, tiling), 1)
 
@@ -82,7 +82,7 @@ def _of_few_tiles(problem: Problem, capacity: int, least: Need) -> TilingChoice:
 def _estimate(problem: Problem, tiling: Tiling) -> int:
     """Makespan in cycles, depth first; of the first tokens scaled up, if there are many tiles."""
     tokens = problem.seq_len
-    while tokens > 1 and count_tiles(dataclasses.replace(problem, seq_len=tokens), tiling) > _MOST_DECODED:
+    while tokens > 1 and count_tiles(dataclasses.replace(one_layer(problem), seq_len=tokens), tiling) > _MOST_DECODED:
         tokens //= 2
-    instance = build_tiles(dataclasses.replace(problem, seq_len=tokens), tiling)
-    return decode(instance, *DEPTH_FIRST.plan(instance)).makespan * problem.seq_len // tokens
+    instance = build_tiles(dataclasses.replace(one_layer(problem), seq_len=tokens), tiling)
+    return problem.layers * decode(instance, *DEPTH_FIRST.plan(instance)).makespan * problem.seq_len // tokens

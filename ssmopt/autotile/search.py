@@ -19,7 +19,7 @@ from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
 from ssmopt.workload.needs import least_capacity
-from ssmopt.workload.tiles import build_tiles, count_tiles
+from ssmopt.workload.tiles import build_tiles, count_tiles, one_layer
 
 _WHOLE = 10_000
 """Candidates with at most so many tiles are decoded in full."""
@@ -86,6 +86,8 @@ def search_tilings(
 ) -> TilingChoice:
     """Search tilings and depth-first orders, coordinate by coordinate, by the makespan of their decoded schedules.
 
+    Of several layers two are decoded; the others are extrapolated.
+
     Parameters
     ----------
     problem
@@ -133,7 +135,8 @@ class _Search:
         should_stop: Callable[[int], bool] | None,
         on_candidate: Callable[[int, int], None] | None,
     ):
-        self.problem = problem
+        self.problem = one_layer(problem)
+        self.layers = problem.layers
         self.floor = floor
         self.should_stop = should_stop
         self.on_candidate = on_candidate
@@ -257,7 +260,7 @@ class _Search:
         if point.loop_order == "channels":
             return 0
         times = -(-self.problem.seq_len // _period(self.problem, point))
-        return times * max(0, self.weight_bytes - capacity_bytes(self.problem)) // self.rate
+        return self.layers * times * max(0, self.weight_bytes - capacity_bytes(self.problem)) // self.rate
 
     def _instance(self, point: Point, limit: _Cost | None) -> Instance | None:
         """The tiles of the first few token tiles; None when the point does not fit or cannot be better."""
@@ -266,7 +269,7 @@ class _Search:
         if instance is None:
             self.unfit.add(point)
             return None
-        if limit is not None and _work(instance) * self.problem.seq_len // tokens > limit[0]:
+        if limit is not None and self._work(instance) * self.problem.seq_len // tokens > limit[0]:
             return None
         return instance
 
@@ -297,7 +300,7 @@ class _Search:
         shorter = self._decode(fewer, candidate.variant, None)
         assert shorter is not None
         # The first tokens may wait for weights where later ones keep the cores busy.
-        work = _work(instance) + (_work(instance) - _work(fewer)) * beyond // period
+        work = self._work(instance) + (self._work(instance) - self._work(fewer)) * beyond // period
         return max(makespan + (makespan - shorter) * beyond // period, work)
 
     def _decoded_tokens(self, point: Point) -> int:
@@ -313,9 +316,28 @@ class _Search:
         return (_PERIODS if few else _PERIODS - 1) * period
 
     def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
+        """Makespan of all layers; None when the transfers of all alone take the cutoff."""
         self.spent += instance.n_tiles + _uses(instance)
+        if self.layers > 1:
+            # Stores that wait for the very end would hide what every layer but the last has to pay.
+            variant = dataclasses.replace(variant, deferred=0)
+            cutoff = None if cutoff is None else -(-cutoff // self.layers)
         schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
-        return None if schedule is None else schedule.makespan
+        if schedule is None or self.layers == 1:
+            return None if schedule is None else schedule.makespan
+        assert instance.problem is not None
+        assert instance.tiling is not None
+        pair = build_tiles(dataclasses.replace(instance.problem, layers=2), instance.tiling)
+        self.spent += pair.n_tiles + _uses(pair)
+        both = decode_below(pair, *variant.plan(pair), cutoff=None)
+        assert both is not None
+        return both.makespan + (self.layers - 2) * (both.makespan - schedule.makespan)
+
+    def _work(self, instance: Instance) -> int:
+        """Cycles that the cores need at least for all layers, were the work spread evenly."""
+        if len(set(instance.core_kind.tolist())) > 1:
+            return 0
+        return self.layers * int(instance.duration[:, int(instance.core_kind[0])].sum()) // instance.n_cores
 
 
 def _period(problem: Problem, point: Point) -> int:
@@ -327,13 +349,6 @@ def _period(problem: Problem, point: Point) -> int:
 def _uses(instance: Instance) -> int:
     """How many times tiles touch pieces of tensors."""
     return len(instance.inputs.indices) + len(instance.writes.indices)
-
-
-def _work(instance: Instance) -> int:
-    """Cycles that the cores need at least, were the work spread evenly."""
-    if len(set(instance.core_kind.tolist())) > 1:
-        return 0
-    return int(instance.duration[:, int(instance.core_kind[0])].sum()) // instance.n_cores
 
 
 def _no_room(problem: Problem) -> CapacityError:

@@ -252,3 +252,11 @@ def compulsory_bytes(graph: OperatorGraph) -> tuple[int, int]:
             start = max(tensor.output_from or 0, 0)
             stored += per_index * (first.high - start)
     return loaded, stored
+
+
+def whole_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor without whatever lies before its first index."""
+    n_bytes = tensor.element_bytes
+    for axis, extent in enumerate(tensor.extents):
+        n_bytes *= extent.high - max(extent.low, 0) if axis == tensor.axis else len(extent)
+    return n_bytes

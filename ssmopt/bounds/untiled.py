@@ -9,13 +9,14 @@ from math import ceil
 
 import networkx as nx
 
-from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles
+from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles, whole_bytes
 from ssmopt.bounds.forced import forced_traffic
 from ssmopt.errors import InputError
 from ssmopt.hardware import Hardware
 from ssmopt.problem import Problem
 from ssmopt.result import Bound
 from ssmopt.workload.graph import problem_graph
+from ssmopt.workload.layers import STREAM
 from ssmopt.workload.operators import Operator, OperatorGraph, operator_cycles_floor
 
 
@@ -41,17 +42,22 @@ def lower_bounds(problem: Problem) -> list[Bound]:
 
 def _graph_bounds(problem: Problem, graph: OperatorGraph) -> list[Bound]:
     """Bounds for every tiling of one operator graph."""
-    loaded, stored = compulsory_bytes(graph)
+    layers = problem.layers
+    loaded, stored = (layers * n for n in compulsory_bytes(graph))
+    # What passes from one layer to the next need not leave the chip.
+    loaded -= (layers - 1) * whole_bytes(graph.tensors[STREAM[0]]) if layers > 1 else 0
+    stored -= (layers - 1) * whole_bytes(graph.tensors[STREAM[1]]) if layers > 1 else 0
     rate = dram_bytes_per_cycle(problem.hardware)
     needs = _needs(problem, graph, rate)
     names = " and ".join(channel.id for channel in problem.hardware.channels if "dram" in channel.connects)
     traffic = f"compulsory traffic of channel {names}"
     bounds = [Bound(ceil(Fraction(loaded + stored, rate)), traffic)]
     forced = forced_traffic(problem, graph)
-    if forced.n_bytes > 0:
+    forced_bytes = layers * forced.n_bytes
+    if forced_bytes > 0:
         capacity = sum(memory.capacity for memory in problem.hardware.memories)
-        reason = f"{traffic}, and {forced.n_bytes:,} bytes that {capacity:,} bytes of SRAM force"
-        cycles = ceil(Fraction(loaded + stored + forced.n_bytes, rate))
+        reason = f"{traffic}, and {forced_bytes:,} bytes that {capacity:,} bytes of SRAM force"
+        cycles = ceil(Fraction(loaded + stored + forced_bytes, rate))
         bounds.append(Bound(cycles, f"{reason}: {', '.join(forced.where)}"))
     for groups, operators in _classes(problem, graph):
         bounds += _class_bounds(problem, groups, operators, needs)
@@ -77,10 +83,16 @@ def dram_bytes_per_cycle(hardware: Hardware) -> int:
 
 @dataclass(frozen=True)
 class _Need:
-    """Release (no tile of the operator starts earlier) and tail (this much always follows), in cycles."""
+    """Release (no tile of the operator starts earlier) and tail (this much always follows), in cycles.
+
+    ``from_input`` says whether every tile needs some tile of the block's first operator, or is one; ``to_output``
+    whether every tile is followed by some tile of its last operator, or is one.
+    """
 
     head: Fraction
     tail: Fraction
+    from_input: bool
+    to_output: bool
 
 
 def _needs(problem: Problem, graph: OperatorGraph, rate: int) -> dict[str, _Need]:
@@ -90,9 +102,13 @@ def _needs(problem: Problem, graph: OperatorGraph, rate: int) -> dict[str, _Need
     work; mirrored for what follows. Shares of different operators are not added up along a chain, since parts of them
     may overlap in time.
     """
+    first, last = graph.operators[0].name, graph.operators[-1].name
     heads: dict[str, Fraction] = {}
+    from_input, to_output = set(), set()
     for operator in graph.operators:
         demand = before(graph, operator)
+        if first in demand.counts:
+            from_input.add(operator.name)
         parts = _parts(problem, graph, demand, operator)
         heads[operator.name] = max(
             [Fraction(demand.moved_bytes, rate), *(heads[name] + cycles for name, cycles in parts.items())]
@@ -100,11 +116,13 @@ def _needs(problem: Problem, graph: OperatorGraph, rate: int) -> dict[str, _Need
     tails: dict[str, Fraction] = {}
     for operator in reversed(graph.operators):
         demand = after(graph, operator)
+        if last in demand.counts or operator.name == last:
+            to_output.add(operator.name)
         parts = _parts(problem, graph, demand, operator)
         tails[operator.name] = max(
             [Fraction(demand.moved_bytes, rate), *(cycles + tails[name] for name, cycles in parts.items())]
         )
-    return {operator.name: _Need(heads[operator.name], tails[operator.name]) for operator in graph.operators}
+    return {name: _Need(heads[name], tails[name], name in from_input, name in to_output) for name in heads}
 
 
 def _parts(problem: Problem, graph: OperatorGraph, demand: Demand, but: Operator) -> dict[str, Fraction]:
@@ -139,15 +157,29 @@ def _class_bounds(
         for o in operators
     }
     label = " and ".join(core.id for core in cores)
-    bounds = [Bound(ceil(sum(work.values())), f"work of {label}")]
+    bounds = [Bound(ceil(problem.layers * sum(work.values())), f"work of {label}")]
+    other_layers = problem.layers - 1
+    inputs = [o for o in work if needs[o].from_input]
+    outputs = [o for o in work if needs[o].to_output]
+    first, *_, last = needs
     best, reason = Fraction(0), ""
     for name in work:
         later = [o for o in work if needs[o].head >= needs[name].head]
         value = needs[name].head + sum(work[o] for o in later) + min(needs[o].tail for o in later)
+        if other_layers and needs[last].head >= needs[name].head:
+            # The layers after the first begin with what its last operator has made.
+            after_first = other_layers * sum(work[o] for o in inputs)
+            tail = min(needs[o].tail for o in {*later, *inputs})
+            value = needs[name].head + sum(work[o] for o in later) + after_first + tail
         if value > best:
             best, reason = value, f"release of {name}, then work of {label}, then its tail"
         longer = [o for o in work if needs[o].tail >= needs[name].tail]
         value = min(needs[o].head for o in longer) + sum(work[o] for o in longer) + needs[name].tail
+        if other_layers and needs[first].tail >= needs[name].tail:
+            # What the layers before the last make, its first operator reads.
+            before_last = other_layers * sum(work[o] for o in outputs)
+            head = min(needs[o].head for o in {*longer, *outputs})
+            value = head + sum(work[o] for o in longer) + before_last + needs[name].tail
         if value > best:
             best, reason = value, f"release, then work of {label} up to {name}, then its tail"
     bounds.append(Bound(ceil(best), reason))

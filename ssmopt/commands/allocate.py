@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssmopt.commands.options import JsonOption, SramOption, TimeLimitOption
+from ssmopt.commands.options import JsonOption, LayersOption, SramOption, TimeLimitOption
 from ssmopt.commands.output import complain, pairs, say, say_json
 from ssmopt.commands.target import load_target
 from ssmopt.errors import InputError
@@ -39,6 +39,7 @@ def allocate(
         ),
     ] = None,
     sram: SramOption = None,
+    layers: LayersOption = None,
     time_limit: TimeLimitOption = 60.0,
     output: Annotated[
         Path | None,
@@ -81,10 +82,10 @@ def allocate(
             raise InputError("an instance fixes its memories; --capacity works with buffers", key="--capacity")
         if instance is None:
             raise InputError("which instance is the schedule for? give INSTANCE after FILE")
-        found = _schedule(file, instance, sram, time_limit, output, plot, as_json)
+        found = _schedule(file, instance, sram, layers, time_limit, output, plot, as_json)
     else:
-        if instance is not None or sram is not None:
-            raise InputError("INSTANCE and --sram work with a schedule (.json); give buffers a --capacity")
+        if instance is not None or sram is not None or layers is not None:
+            raise InputError("INSTANCE, --sram and --layers work with a schedule (.json); give buffers a --capacity")
         if capacity is None:
             raise InputError("how many bytes are there? give --capacity", key="--capacity")
         found = _buffers(file, capacity, time_limit, output, plot, as_json)
@@ -167,6 +168,7 @@ def _schedule(
     file: Path,
     instance: str,
     sram: str | None,
+    layers: str | None,
     time_limit: float,
     output: Path | None,
     plot: Path | None,
@@ -179,7 +181,7 @@ def _schedule(
     from ssmopt.files.tiling import read_schedule_tiling
     from ssmopt.result import FEASIBLE, OPTIMAL
 
-    tiles = load_target(instance, sram=sram).instance(read_schedule_tiling(file))
+    tiles = load_target(instance, sram=sram, layers=layers).instance(read_schedule_tiling(file))
     schedule = read_schedule(file, tiles)
     started = time.monotonic()
     placed = assign(tiles, schedule, time_limit=time_limit)

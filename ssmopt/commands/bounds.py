@@ -8,6 +8,7 @@ from ssmopt.commands.options import (
     HardwareOption,
     InstanceArgument,
     JsonOption,
+    LayersOption,
     ModelOption,
     SeqLenOption,
     SramOption,
@@ -25,6 +26,7 @@ def bounds(
     hardware: HardwareOption = None,
     seq_len: SeqLenOption = None,
     sram: SramOption = None,
+    layers: LayersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print all bounds on the makespan with their reasons: those under any tiling, and those of given tiles.
@@ -42,7 +44,7 @@ def bounds(
     """
     from ssmopt.bounds import instance_bounds, lower_bounds
 
-    target = load_target(instance, model, hardware, seq_len, sram)
+    target = load_target(instance, model, hardware, seq_len, sram, layers)
     of_tiles = isinstance(target.what, Instance)
     own = largest_first(instance_bounds(target.instance())) if of_tiles or target.tiling is not None else None
     # For tiles read from a file the two coincide.

@@ -15,6 +15,7 @@ from ssmopt.commands.options import (
     HardwareOption,
     InstanceArgument,
     JsonOption,
+    LayersOption,
     ModelOption,
     PluginOption,
     QuietOption,
@@ -42,6 +43,7 @@ def compare(
     hardware: HardwareOption = None,
     seq_len: SeqLenOption = None,
     sram: SramOption = None,
+    layers: LayersOption = None,
     solver: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,7 +81,7 @@ def compare(
 
     [cyan]$ ssmopt compare --model mamba-2.8b --hardware marca --seq-len 64 --plot bars.png[/cyan]
     """
-    target = load_target(instance, model, hardware, seq_len, sram)
+    target = load_target(instance, model, hardware, seq_len, sram, layers)
     load_plugins(plugin)
     for name in solver or ():
         check_solver(name)

@@ -58,6 +58,13 @@ SramOption = Annotated[
         rich_help_panel=_WHICH, show_default=False,
     ),
 ]  # fmt: skip
+LayersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layers", metavar="N", help="Blocks back to back instead of one: a number, or all of the model's.",
+        rich_help_panel=_WHICH, show_default=False,
+    ),
+]  # fmt: skip
 TimeLimitOption = Annotated[
     float,
     typer.Option(

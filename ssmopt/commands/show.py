@@ -16,6 +16,7 @@ from ssmopt.commands.options import (
     HardwareOption,
     InstanceArgument,
     JsonOption,
+    LayersOption,
     ModelOption,
     SeqLenOption,
     SramOption,
@@ -37,6 +38,7 @@ def show(
     hardware: HardwareOption = None,
     seq_len: SeqLenOption = None,
     sram: SramOption = None,
+    layers: LayersOption = None,
     export: Annotated[
         Path | None,
         typer.Option("--export", metavar="FILE", help="Write the tile instance as JSON.", show_default=False),
@@ -55,7 +57,7 @@ def show(
     from ssmopt.files.atomic import check_writable
     from ssmopt.files.tile_instance import write_instance
 
-    target = load_target(instance, model, hardware, seq_len, sram)
+    target = load_target(instance, model, hardware, seq_len, sram, layers)
     if export is not None:
         check_writable(export)
     tiles = target.instance()
@@ -101,6 +103,7 @@ def operator_records(instance: Instance) -> list[Record]:
     )
     written = _bytes_per_operator(instance, instance.writes, operator, len(names), np.ones(instance.n_tensors, bool))
     counts, floors = {}, {}
+    layers = 1 if instance.problem is None else instance.problem.layers
     if instance.problem is not None and instance.tiling is not None:
         counts = operator_counts(instance.problem, instance.tiling)
         floors = roofline_cycles(instance.problem, instance.tiling)
@@ -109,13 +112,13 @@ def operator_records(instance: Instance) -> list[Record]:
             "operator": name,
             "tiles": int(tiles[i]),
             "work_cycles": int(work[i]),
-            "macs": counts[name].macs if counts else None,
-            "operations": counts[name].operations if counts else None,
+            "macs": layers * counts[name].macs if counts else None,
+            "operations": layers * counts[name].operations if counts else None,
             "weight_bytes": int(weight[i]),
             "read_bytes": int(read[i]),
             "written_bytes": int(written[i]),
             "operations_per_byte": counts[name].intensity if counts else None,
-            "roofline_cycles": floors[name] if floors else None,
+            "roofline_cycles": layers * floors[name] if floors else None,
         }
         for i, name in enumerate(names)
     ]
@@ -152,6 +155,7 @@ def _description(instance: Instance) -> Record:
             "hardware": {"name": problem.hardware.name, **hardware_summary(problem.hardware)},
             "seq_len": problem.seq_len,
             "batch": problem.batch,
+            "layers": problem.layers,
             "form": problem.form,
             "scope": problem.scope,
             "initial_state": problem.initial_state,
@@ -211,6 +215,7 @@ def _problem_rows(problem: Problem | None) -> list[tuple[str, str]]:
         ("memories", str(hardware["memories"])),
         ("channels", str(hardware["channels"])),
         ("tokens", whole(problem.seq_len) + sequences),
+        ("layers", f"{problem.layers:,} of {model.layers:,}"),
         ("scope", f"{problem.scope}, {problem.form} form, initial state: {problem.initial_state}"),
         ("bytes each", f"weights {dtype.weights}, activations {dtype.activations}, state {dtype.state}"),
     ]

@@ -11,6 +11,7 @@ from ssmopt.commands.options import (
     HardwareOption,
     InstanceArgument,
     JsonOption,
+    LayersOption,
     ModelOption,
     PluginOption,
     QuietOption,
@@ -34,6 +35,7 @@ def solve(
     hardware: HardwareOption = None,
     seq_len: SeqLenOption = None,
     sram: SramOption = None,
+    layers: LayersOption = None,
     solver: Annotated[
         str, typer.Option("--solver", help="auto, or a name from 'ssmopt list solvers'.", metavar="NAME")
     ] = "auto",
@@ -98,7 +100,7 @@ def solve(
     """
     if plot is not None and no_plot:
         raise InputError("give either --plot or --no-plot, not both")
-    target = load_target(instance, model, hardware, seq_len, sram)
+    target = load_target(instance, model, hardware, seq_len, sram, layers)
     load_plugins(plugin)
     check_solver(solver)
 

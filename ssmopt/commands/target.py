@@ -33,6 +33,7 @@ def load_target(
     hardware: str | None = None,
     seq_len: int | None = None,
     sram: str | None = None,
+    layers: str | None = None,
 ) -> Target:
     """The instance that the command line names.
 
@@ -55,6 +56,8 @@ def load_target(
 
         if sram is not None:
             raise InputError("a tile instance fixes its memories; --sram works with models on hardware", key="--sram")
+        if layers is not None:
+            raise InputError("a tile instance is what it is; --layers works with models on hardware", key="--layers")
         return Target(read_instance(instance))
     if instance is not None:
         from ssmopt.library import load_problem
@@ -65,6 +68,7 @@ def load_target(
         assert hardware is not None
         assert seq_len is not None
         problem, tiling = _problem(model, hardware, seq_len), None
+    problem = problem if layers is None else _with_layers(problem, layers)
     return Target(problem if sram is None else _with_sram(problem, sram), tiling)
 
 
@@ -78,6 +82,16 @@ def _problem(model: str, hardware: str, seq_len: int) -> Problem:
 
     on, what = load_hardware(hardware), load_model(model)
     return Problem(name=f"{what.name}-{on.name}-L{seq_len}", model=what, hardware=on, seq_len=seq_len)
+
+
+def _with_layers(problem: Problem, layers: str) -> Problem:
+    try:
+        count = problem.model.layer_count(layers)
+        if count == problem.layers:
+            return problem
+        return dataclasses.replace(problem, name=f"{problem.name}-layers{count}", layers=count)
+    except InputError as error:
+        raise InputError(error.message, key="--layers") from None
 
 
 def _with_sram(problem: Problem, sram: str) -> Problem:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ssmopt.commands.options import JsonOption, SramOption
+from ssmopt.commands.options import JsonOption, LayersOption, SramOption
 from ssmopt.commands.output import columns, say, say_json
 from ssmopt.commands.target import load_target
 from ssmopt.export.units import whole
@@ -25,6 +25,7 @@ def validate(
         Path, typer.Argument(metavar="SCHEDULE", help="Schedule to check, as JSON.", show_default=False)
     ],
     sram: SramOption = None,
+    layers: LayersOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Check a schedule against the rules of a feasible one.
@@ -42,7 +43,7 @@ def validate(
     from ssmopt.validate import validate as check
 
     # The solver may have chosen another tiling than the default one; the schedule says which.
-    tiles = load_target(instance, sram=sram).instance(read_schedule_tiling(schedule))
+    tiles = load_target(instance, sram=sram, layers=layers).instance(read_schedule_tiling(schedule))
     found = read_schedule(schedule, tiles)
     violations = check(tiles, found)
     if as_json:

@@ -44,6 +44,10 @@ class Program:
 
     def __init__(self, instance: Instance, dtype: npt.DTypeLike) -> None:
         meta, pieces, problem, tiling = instance.meta, instance.tensor_meta, instance.problem, instance.tiling
+        if problem is not None and problem.layers > 1:
+            raise InputError(
+                f"{instance.name!r} has {problem.layers} layers; one at a time can be executed", key="layers"
+            )
         if meta is None or pieces is None or problem is None or tiling is None:
             raise InputError(f"{instance.name!r} does not say which model its tiles compute, so it cannot be executed")
         self.instance = instance

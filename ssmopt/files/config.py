@@ -70,7 +70,7 @@ def read_problem(path: PathLike, find: Find) -> tuple[Problem, Tiling | None]:
             hardware=hardware,
             seq_len=section.integer("seq_len"),
             batch=section.integer("batch", 1),
-            layers=section.integer("layers", 1),
+            layers=_layers(section, model),
             scope=section.text("scope", "block", SCOPES),
             initial_state=section.text("initial_state", "load", INITIAL_STATES),
             form=section.text("form", "recurrent", FORMS),
@@ -117,6 +117,13 @@ def _new_value(field: str, value: Value) -> object:
     if field == "sram" or field.endswith(".capacity"):
         return value.size()
     return list(array_shape(value)) if value.is_list else value.any_number()
+
+
+def _layers(section: Section, model: Model) -> int:
+    if "layers" in section and section.value("layers").is_text:
+        section.text("layers", choices=["all"])
+        return model.layers
+    return section.integer("layers", 1)
 
 
 def _dtype(section: Section) -> Dtype:

@@ -132,6 +132,11 @@ class Value:
         """Whether the value is a list."""
         return isinstance(self.node, yaml.SequenceNode)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the value is text rather than a number, a truth value or nothing."""
+        return isinstance(self.node, yaml.ScalarNode) and self.node.tag == "tag:yaml.org,2002:str"
+
     def error(self, message: str) -> InputError:
         """An error about this value."""
         return InputError(message, file=self.file, line=self.line, key=self.key or None)

@@ -17,7 +17,8 @@ from ssmopt.problem import FORMS, Problem
 from ssmopt.schedule import Schedule
 from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
 from ssmopt.workload.cuts import projection_tiling
-from ssmopt.workload.tiles import build_tiles
+from ssmopt.workload.layers import stacked_order
+from ssmopt.workload.tiles import build_tiles, one_layer
 
 Plan = tuple[IntArray, Policy]
 """An order of tiles and what to keep on chip."""
@@ -65,6 +66,36 @@ def schedules_of(heuristic: Heuristic, instance: Instance) -> Iterator[Schedule]
     """The schedule of each plan, decoded when it is asked for."""
     for plan in heuristic.plans(instance):
         yield plan if isinstance(plan, Schedule) else decode(instance, *plan, solver=heuristic.name)
+
+
+def layer_after_layer(plans: Callable[[Instance], Iterable[Plan]]) -> Callable[[Instance], Iterator[Plan]]:
+    """A rule for the tiles of one layer, applied to each of an instance's layers in turn."""
+
+    def plans_of_all(instance: Instance) -> Iterator[Plan]:
+        for plan in plans(block_of(instance)):
+            yield stacked(plan, instance)
+
+    return plans_of_all
+
+
+def block_of(instance: Instance) -> Instance:
+    """The tiles of one of an instance's layers: the instance itself, if it has only one."""
+    problem, tiling = instance.problem, instance.tiling
+    if problem is None or tiling is None or problem.layers == 1:
+        return instance
+    return build_tiles(one_layer(problem), tiling)
+
+
+def stacked(plan: Plan, instance: Instance) -> Plan:
+    """A plan for one layer, carried out layer after layer."""
+    order, policy = plan
+    layers = 1 if instance.problem is None else instance.problem.layers
+    if layers == 1:
+        return plan
+    if policy.groups is not None:
+        first = np.arange(layers, dtype=np.int64) * (int(policy.groups.max()) + 1)
+        policy = dataclasses.replace(policy, groups=(first[:, None] + policy.groups[None, :]).ravel())
+    return stacked_order(order, layers), policy
 
 
 def tile_meta(instance: Instance) -> TileMeta:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
-from ssmopt.heuristics.base import Heuristic, Plan, sort_by, tile_meta, topological
+from ssmopt.heuristics.base import Heuristic, Plan, block_of, sort_by, stacked, tile_meta, topological
 from ssmopt.heuristics.places import (
     GATE_AHEAD,
     LATE,
@@ -149,10 +149,11 @@ class BlockVariant:
     deferred: int
 
     def plan(self, instance: Instance) -> Plan:
-        """The order and the policy for an instance."""
+        """The order and the policy for an instance, layer after layer."""
         share = int(instance.memory_capacity.max()) // 16
-        order = block_order(instance, self.order)
-        return order, Policy(reserve_bytes=share * self.reserve, deferred_store_bytes=share * self.deferred)
+        order = block_order(block_of(instance), self.order)
+        policy = Policy(reserve_bytes=share * self.reserve, deferred_store_bytes=share * self.deferred)
+        return stacked((order, policy), instance)
 
 
 ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (3, 1), (4, 2), (4, 6), (8, 6))

@@ -10,6 +10,7 @@ from ssmopt.csr import IntArray
 from ssmopt.heuristics.base import (
     Heuristic,
     Plan,
+    layer_after_layer,
     one_token_tiling,
     roomy_policies,
     sort_by,
@@ -83,7 +84,7 @@ def _scheme(name: str, summary: str) -> Heuristic:
         name=name,
         summary=summary,
         source="the published study of fusion schemes for the state update",
-        plans=_plans(SCHEMES[name]),
+        plans=layer_after_layer(_plans(SCHEMES[name])),
         prescribe=one_token_tiling,
         # The groups are made of the operators that work token by token.
         forms=FORMS if name == "fuse-all" else ("recurrent",),

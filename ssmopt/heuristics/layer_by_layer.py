@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ssmopt.decode import Policy
-from ssmopt.heuristics.base import Heuristic, Plan, one_token_tiling, roomy_policies, tile_meta
+from ssmopt.heuristics.base import Heuristic, Plan, layer_after_layer, one_token_tiling, roomy_policies, tile_meta
 from ssmopt.instance import Instance
 
 
@@ -29,7 +29,7 @@ LAYER_BY_LAYER = Heuristic(
     name="layer-by-layer",
     summary="operator after operator; every intermediate is stored, and loaded by each operator that reads it",
     source="the literature's unfused schedule (UF)",
-    plans=_unfused,
+    plans=layer_after_layer(_unfused),
     prescribe=one_token_tiling,
 )
 
@@ -37,6 +37,6 @@ LAYER_BY_LAYER_REUSE = Heuristic(
     name="layer-by-layer-reuse",
     summary="operator after operator, but whatever fits stays on chip (furthest next use leaves first)",
     source="the unfused order with the replacement rule of Belady (1966)",
-    plans=_reuse,
+    plans=layer_after_layer(_reuse),
     prescribe=one_token_tiling,
 )

@@ -12,6 +12,7 @@ from ssmopt.heuristics.base import (
     Plan,
     even_cuts,
     fewest_pieces,
+    layer_after_layer,
     roomy_policies,
     sort_by,
     tile_meta,
@@ -65,6 +66,6 @@ MEM_AWARE = Heuristic(
     name="mem-aware",
     summary="fuse-all with the channels in as few chunks as fit on chip, each over all its tokens before the next",
     source="the published study of fusion schemes, its memory-aware variant",
-    plans=_plans,
+    plans=layer_after_layer(_plans),
     prescribe=_prescribe,
 )

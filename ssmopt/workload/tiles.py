@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import boundaries
 from ssmopt.workload.graph import problem_graph
+from ssmopt.workload.layers import STREAM, stack
 from ssmopt.workload.operators import Access, Operator, OperatorGraph, Tensor, chunk_lengths, step_cycles
 
 DIMS = ("S", "L", "G", "H", "E", "X", "N", "D", "R", "K", "W")
@@ -36,12 +38,25 @@ def build_tiles(problem: Problem, tiling: Tiling) -> Instance:
     """Cut the operators of a problem into tiles.
 
     Tensors are cut at every boundary of every tile that reads or writes them; tiles are numbered layer by layer, the
-    sequential operators alternating token by token, so that the numbering is a topological order.
+    sequential operators alternating token by token, so that the numbering is a topological order. Several layers are
+    the tiles of one block over and over; what passes between two of them is cut alike in all.
     """
+    if problem.layers > 1:
+        return dataclasses.replace(stack(_build_block(problem, tiling, STREAM), problem.layers), problem=problem)
+    return _build_block(problem, tiling, ())
+
+
+def one_layer(problem: Problem) -> Problem:
+    """The problem for a single layer."""
+    return problem if problem.layers == 1 else dataclasses.replace(problem, layers=1)
+
+
+def _build_block(problem: Problem, tiling: Tiling, alike: tuple[str, ...]) -> Instance:
+    """The tiles of one block; tensors that are called alike are cut at each other's boundaries as well."""
     graph = problem_graph(problem, scan=tiling.scan)
     grids = [_grid(operator, tiling) for operator in graph.operators]
     numbering = _number_tiles(grids)
-    pieces = _cut_tensors(graph, grids)
+    pieces = _cut_tensors(graph, grids, alike)
     reads, writes, adds = _accesses(graph, grids, pieces, numbering)
     n_tiles = sum(len(grid) for grid in grids)
 
@@ -98,7 +113,7 @@ def count_tiles(problem: Problem, tiling: Tiling) -> int:
         for dim in operator.dims:
             tiles *= len(boundaries(operator, dim, tiling)) - 1
         total += tiles
-    return total
+    return total * problem.layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +204,8 @@ class _Pieces:
         return Ids(self.names, self.owner[chosen], self.index[chosen])
 
 
-def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
-    """The common refinement of all tiles that touch each tensor, dimension by dimension."""
+def _cut_tensors(graph: OperatorGraph, grids: list[_Grid], alike: tuple[str, ...]) -> _Pieces:
+    """The common refinement of all tiles that touch each tensor, dimension by dimension; ``alike`` share theirs."""
     ends: dict[str, list[list[IntArray]]] = {
         name: [[np.array([extent.low, extent.high])] for extent in tensor.extents]
         for name, tensor in graph.tensors.items()
@@ -200,6 +215,9 @@ def _cut_tensors(graph: OperatorGraph, grids: list[_Grid]) -> _Pieces:
             tensor = graph.tensors[access.tensor]
             for axis, (low, high) in enumerate(_axis_ranges(grid, access, tensor)):
                 ends[access.tensor][axis] += [low, high]
+    for first, second in itertools.pairwise(alike):
+        shared = [one + two for one, two in zip(ends[first], ends[second], strict=True)]
+        ends[first], ends[second] = shared, [list(axis) for axis in shared]
     cuts: dict[str, tuple[IntArray, ...]] = {}
     for name, tensor in graph.tensors.items():
         ends[name][tensor.axis].append(np.array(tensor.cuts, dtype=np.int64))

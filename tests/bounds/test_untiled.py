@@ -23,6 +23,7 @@ from ssmopt.hardware import Channel, Hardware, Memory
 from ssmopt.heuristics.base import topological
 from ssmopt.heuristics.heft import upward_rank
 from ssmopt.instance import Instance
+from ssmopt.library import load_hardware, load_model
 from ssmopt.model import Model
 from ssmopt.problem import FORMS, Dtype, Problem
 from ssmopt.tiling import ProjectionTiling, Tiling
@@ -69,6 +70,30 @@ def test_nor_of_mamba2_or_of_several_sequences(data: st.DataObject) -> None:
     tiling = data.draw(tilings(problem))
     assume(count_tiles(problem, tiling) <= 400)
     check_against(problem, tiling)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=SHAPES)
+@given(st.data())
+def test_nor_of_several_layers(data: st.DataObject) -> None:
+    family, fast = data.draw(st.sampled_from(("mamba", "mamba", "mamba2"))), data.draw(st.booleans())
+    group = core_group("pe", 2, 2, data.draw(st.sampled_from((1, 2, 50))))
+    on = st.just(hardware(group, channels=FAST)) if fast else machines()
+    problem = data.draw(problems(largest=4, longest=3, on=on, family=family))
+    layers = data.draw(st.integers(2, 3))
+    model = dataclasses.replace(problem.model, layers=layers)
+    problem = dataclasses.replace(problem, model=model, layers=layers, scope="block")
+    tiling = data.draw(tilings(problem))
+    assume(count_tiles(problem, tiling) <= 600)
+    check_against(problem, tiling)
+    assert best(lower_bounds(problem)).cycles >= best(lower_bounds(dataclasses.replace(problem, layers=1))).cycles
+
+
+def test_layers_move_their_own_tensors_and_pass_the_rest_on() -> None:
+    """64 times 671,800 cycles of traffic, without 64 rows of 2,560 elements stored and loaded 63 times."""
+    model, marca = load_model("mamba1-2.7b-n64"), load_hardware("marca")
+    bound = best(lower_bounds(Problem("p", model, marca, 64, layers=64)))
+    assert bound.cycles == 64 * 671_800 - 63 * 2 * (64 * 2_560 * 4 // 256)
+    assert bound.reason == "compulsory traffic of channel dma"
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=SHAPES)

@@ -275,7 +275,9 @@ def test_dram_is_no_memory(tmp_path: Path) -> None:
     [
         ("tilling: auto", "4: tilling: unknown key; did you mean 'tiling'?"),
         ("seq_len: 9", "4: seq_len: this key is given twice, first on line 3"),
-        ("layers: 2", "4: layers: only 1 is supported, not 2"),
+        ("layers: 4", "4: layers: 'mamba-tiny' has 2 layers, not 4"),
+        ("layers: some", "4: layers: unknown value 'some'; known: all"),
+        ("layers: 1.5", "4: layers: expected a whole number, not 1.5"),
         ("layers: 0", "4: layers: expected a positive whole number, not 0"),
         ("form: chunked", "4: form: models of family 'mamba' have no chunked form"),
         ("scope: blok", "4: scope: unknown value 'blok'; did you mean 'block'?"),
