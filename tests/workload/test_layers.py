@@ -93,7 +93,7 @@ def test_an_order_of_a_block_runs_layer_after_layer() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.one_of(models(4), mamba2_models(4)))
 def test_a_model_has_no_more_layers_than_it_has(model: Model) -> None:
-    with pytest.raises(InputError, match="layers: .* has 1 layers, not 2"):
+    with pytest.raises(InputError, match=r"layers: .* has 1 layers, not 2"):
         Problem("p", model, hardware(core_group()), 2, layers=2)
 
 
