@@ -66,21 +66,22 @@ class Search:
             return
         self.report("cpsat")
         # OR-Tools takes a while to import, and most calls never get here.
-        from ssmopt.cpsat import relaxed_bound, solve_exact
+        from ssmopt.cpsat import everything_fits, relaxed_bound, solve_exact
 
-        relaxed = relaxed_bound(
-            self.instance,
-            self.schedule,
-            instance_bound=self.tile_bound.cycles,
-            time_limit=self.stop.remaining * 0.2,
-            workers=workers,
-            seed=seed,
-            on_bound=None,
-            should_stop=self.stop,
-        )
-        self._raise_bound(Bound(relaxed, "CP-SAT on the instance without its memory limits"))
-        if self.optimal or self.stop():
-            return
+        if not everything_fits(self.instance):
+            relaxed = relaxed_bound(
+                self.instance,
+                self.schedule,
+                instance_bound=self.tile_bound.cycles,
+                time_limit=self.stop.remaining * 0.2,
+                workers=workers,
+                seed=seed,
+                on_bound=None,
+                should_stop=self.stop,
+            )
+            self._raise_bound(Bound(relaxed, "CP-SAT on the instance without its memory limits"))
+            if self.optimal or self.stop():
+                return
         outcome = solve_exact(
             self.instance,
             self.schedule,

@@ -160,6 +160,14 @@ def solve_exact(
     return _outcome(solver, status, built, listener, hint)
 
 
+def everything_fits(instance: Instance) -> bool:
+    """Whether all tensors fit into the memory together: then `relaxed_bound` solves the same model as `solve_exact`.
+
+    So it is where no tensor has bytes, as in a job shop.
+    """
+    return Scope.of(instance).fits
+
+
 def relaxed_bound(
     instance: Instance,
     hint: Schedule | None,
@@ -189,6 +197,9 @@ def _solver(time_limit: float, workers: int, seed: int, deterministic_limit: flo
     solver.parameters.max_time_in_seconds = max(time_limit, 0.0)
     solver.parameters.num_workers = workers
     solver.parameters.random_seed = seed
+    # Proofs about which of two comes first on a core or channel: with few workers none would look for them otherwise.
+    solver.parameters.use_dynamic_precedence_in_disjunctive = True
+    solver.parameters.use_strong_propagation_in_disjunctive = True
     # The caller's signal handlers stay in force.
     solver.parameters.catch_sigint_signal = False
     if deterministic_limit is not None:

@@ -74,7 +74,7 @@ def test_a_deterministic_limit_gives_the_same_schedule_twice(workers: int) -> No
     makespans = set()
     for _ in range(2):
         outcome = solve_exact(
-            instance, None, instance_bound=0, time_limit=600, workers=workers, seed=3, deterministic_limit=0.05
+            instance, None, instance_bound=0, time_limit=600, workers=workers, seed=3, deterministic_limit=0.2
         )
         assert outcome.schedule is not None
         makespans.add((outcome.schedule.makespan, outcome.bound))
