@@ -11,7 +11,7 @@ from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
 from ssmopt.autotile.starts import SHARES, first_points
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.bounds.untiled import dram_bytes_per_cycle
-from ssmopt.decode import decode_below
+from ssmopt.decode import decode_below, decode_work
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, all_orders
@@ -83,6 +83,7 @@ def search_tilings(
     *,
     should_stop: Callable[[int], bool] | None = None,
     on_candidate: Callable[[int, int], None] | None = None,
+    spend: Callable[[float], None] | None = None,
 ) -> TilingChoice:
     """Search tilings and depth-first orders, coordinate by coordinate, by the makespan of their decoded schedules.
 
@@ -95,6 +96,8 @@ def search_tilings(
         Until then the choice is deterministic: the search ends by a budget of decoded tiles, not by the clock.
     on_candidate
         Called with the number of candidates tried and the best makespan so far, whenever that improves.
+    spend
+        Told about the work of each decoding, in the units of `ssmopt.stopping.Stop`.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def search_tilings(
         No candidate fits the memory.
     """
     floor = best(lower_bounds(problem)).cycles
-    search = _Search(problem, floor, should_stop, on_candidate)
+    search = _Search(problem, floor, should_stop, on_candidate, spend)
     first, *others = search.starts()
     search.descend(first)
     for start in [*search.starts_for_less_memory(), *others]:
@@ -132,11 +135,13 @@ class _Search:
         floor: int,
         should_stop: Callable[[int], bool] | None,
         on_candidate: Callable[[int, int], None] | None,
+        spend: Callable[[float], None] | None,
     ):
         self.problem = problem
         self.floor = floor
         self.should_stop = should_stop
         self.on_candidate = on_candidate
+        self.spend = spend
         self.known: dict[_Candidate, _Cost] = {}
         self.best: _Candidate | None = None
         self.makespan = 0
@@ -314,6 +319,8 @@ class _Search:
 
     def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
         self.spent += instance.n_tiles + _uses(instance)
+        if self.spend is not None:
+            self.spend(decode_work(instance))
         schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
         return None if schedule is None else schedule.makespan
 
