@@ -70,7 +70,7 @@ class Search:
         """Improve the incumbent by the exact model, unless that is not wanted, and then by neighbourhoods."""
         if self.solver != "lns":
             self.exact(workers, seed)
-        self.neighbourhoods(workers, seed)
+        self.neighbourhoods(seed)
 
     def exact(self, workers: int, seed: int) -> None:
         """Improve the incumbent, and the instance bound, by the exact model."""
@@ -121,14 +121,12 @@ class Search:
         self._raise_bound(Bound(outcome.bound, "CP-SAT on the exact model"))
         self.infeasible = outcome.infeasible and self.schedule is None
 
-    def neighbourhoods(self, workers: int, seed: int) -> None:
+    def neighbourhoods(self, seed: int) -> None:
         """Improve the incumbent by re-solving parts of it."""
         if self.schedule is None or self.optimal or self.stop() or self.instance.n_tiles < 2:
             return
         self.report("lns")
-        search = NeighbourhoodSearch(
-            self.instance, self.stop, seed=seed, workers=workers, target=self.tile_bound.cycles
-        )
+        search = NeighbourhoodSearch(self.instance, self.stop, seed=seed, target=self.tile_bound.cycles)
         search.run(self.schedule, lambda schedule: self.offer(schedule, "lns"))
 
     def _raise_bound(self, bound: Bound) -> None:

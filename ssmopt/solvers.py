@@ -57,7 +57,7 @@ _SOLVERS = {
     ),
     "lns": SolverInfo(
         "lns",
-        "adaptive large neighbourhood search from the best heuristic on: orders, policies, windows re-solved by CP-SAT",
+        "adaptive large neighbourhood search over orders and policies, from the best heuristic on",
         "this project, after Ropke and Pisinger (2006)",
     ),
     **{h.name: SolverInfo(h.name, h.summary, h.source) for h in HEURISTICS.values()},

@@ -26,12 +26,6 @@ class Parameters:
         to 0 as the budget is used up ("threshold accepting", Dueck and Scheuer 1990).
     patience
         After so many changes in a row without a new best schedule the search goes back to the best one.
-    window_share
-        Share of the budget that is left for windows re-solved by CP-SAT.
-    window_tiles
-        Tiles and transfers of a window: at first, and at most.
-    window_work
-        Deterministic time of CP-SAT per window.
     """
 
     reward_best: float = 10.0
@@ -40,6 +34,3 @@ class Parameters:
     least_weight: float = 0.2
     threshold: float = 0.0005
     patience: int = 150
-    window_share: float = 0.3
-    window_tiles: tuple[int, int] = (60, 400)
-    window_work: float = 0.5

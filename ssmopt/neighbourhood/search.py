@@ -1,4 +1,4 @@
-"""The whole neighbourhood search: orders through the decoder first, then windows of the schedule itself."""
+"""The neighbourhood search within the budget of a run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class NeighbourhoodSearch:
         What is scheduled: at least two tiles.
     stop
         The budget. With a work limit, equal calls make equal searches.
-    seed, workers
-        Seed of all choices; threads of CP-SAT.
+    seed
+        Seed of all choices.
     target
         A makespan that nothing beats.
     parameters
@@ -35,13 +35,11 @@ class NeighbourhoodSearch:
         stop: Stop,
         *,
         seed: int = 0,
-        workers: int = 1,
         target: int = 0,
         parameters: Parameters | None = None,
     ):
         self.instance = instance
         self.stop = stop
-        self.workers = workers
         self.target = target
         self.parameters = parameters or Parameters()
         self.rng = random.Random(seed)
@@ -58,6 +56,5 @@ class NeighbourhoodSearch:
                 on_better(schedule)
 
         begin = self.stop.used
-        until = begin + (1 - begin) * (1 - self.parameters.window_share)
-        self.orders.run(start, lambda: (self.stop.used - begin) / max(until - begin, 1e-9), better)
+        self.orders.run(start, lambda: (self.stop.used - begin) / max(1 - begin, 1e-9), better)
         return best
