@@ -126,7 +126,8 @@ def solve(
     with Signals() as signals:
         with showing_progress(target.what.name, budget(time_limit, work_limit), quiet=quiet) as listener:
             result = run(
-                target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit, work_limit=work_limit, workers=workers,
+                target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit,
+                work_limit=work_limit, workers=workers,
                 seed=seed, allocate=allocate, on_progress=listener,
             )  # fmt: skip
 
