@@ -66,7 +66,7 @@ def decode_below(
 
 
 def decode_work(instance: Instance) -> float:
-    """Work that one decoding of the instance takes, in units of which one core does about one per second."""
+    """Work that one decoding of the instance takes, in the units of `ssmopt.stopping.Stop`."""
     return (instance.n_tiles + len(instance.inputs.indices) + len(instance.writes.indices)) / 1e6
 
 
