@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ssmopt.bounds import bounds_of
+from ssmopt.decode import decode_work
 from ssmopt.heuristics.base import Heuristic, schedules_of
 from ssmopt.instance import Instance
+from ssmopt.neighbourhood import NeighbourhoodSearch
 from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
 from ssmopt.schedule import Schedule
 from ssmopt.stopping import Stop
@@ -12,6 +14,12 @@ from ssmopt.validate import check
 
 EXACT_TILES = 4_000
 """Beyond this many tiles the exact model costs more time to build than it can win back."""
+
+_FEW_TILES, _SHARE_OF_FEW, _SHARE_OF_MANY = 300, 0.7, 0.25
+"""Up to so many tiles the exact model takes the first share of what is left of the budget, otherwise the second."""
+
+_RELAXED_SHARE = 0.2
+"""Share of the exact model's budget for the model without memory limits."""
 
 
 class Search:
@@ -53,50 +61,75 @@ class Search:
             if self.schedule is not None and (self.optimal or self.stop()):
                 return
             for schedule in schedules_of(heuristic, self.instance):
+                self.stop.spend(decode_work(self.instance))
                 self.offer(schedule, heuristic.name)
                 if self.optimal or self.stop():
                     return
+
+    def improve(self, workers: int, seed: int) -> None:
+        """Improve the incumbent by the exact model, unless that is not wanted, and then by neighbourhoods."""
+        if self.solver != "lns":
+            self.exact(workers, seed)
+        self.neighbourhoods(seed)
 
     def exact(self, workers: int, seed: int) -> None:
         """Improve the incumbent, and the instance bound, by the exact model."""
         if self.optimal or self.stop():
             return
         if self.instance.n_tiles > EXACT_TILES:
-            self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model; heuristics only"
+            self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model"
             return
-        self.report("cpsat")
+        share = _SHARE_OF_FEW if self.instance.n_tiles <= _FEW_TILES else _SHARE_OF_MANY
         # OR-Tools takes a while to import, and most calls never get here.
         from ssmopt.cpsat import everything_fits, relaxed_bound, solve_exact
 
-        if not everything_fits(self.instance):
+        fits = everything_fits(self.instance)
+        if self.schedule is None or fits:
+            share = 1.0  # Without spills the exact model is at its best.
+        self.report("cpsat")
+        if not fits:
+            seconds, work = self.stop.part(share * _RELAXED_SHARE)
             relaxed = relaxed_bound(
                 self.instance,
                 self.schedule,
                 instance_bound=self.tile_bound.cycles,
-                time_limit=self.stop.remaining * 0.2,
+                time_limit=seconds,
                 workers=workers,
                 seed=seed,
                 on_bound=None,
                 should_stop=self.stop,
+                deterministic_limit=work,
             )
-            self._raise_bound(Bound(relaxed, "CP-SAT on the instance without its memory limits"))
+            self.stop.spend(relaxed.work)
+            self._raise_bound(Bound(relaxed.bound, "CP-SAT on the instance without its memory limits"))
             if self.optimal or self.stop():
                 return
+        seconds, work = self.stop.part(share)
         outcome = solve_exact(
             self.instance,
             self.schedule,
             instance_bound=self.tile_bound.cycles,
-            time_limit=self.stop.remaining,
+            time_limit=seconds,
             workers=workers,
             seed=seed,
+            deterministic_limit=work,
             on_schedule=lambda schedule: self.offer(schedule, "cpsat"),
             on_bound=lambda cycles: self._raise_bound(Bound(cycles, "CP-SAT on the exact model")),
             should_stop=self.stop,
         )
+        self.stop.spend(outcome.work)
         if outcome.schedule is not None:
             self.offer(outcome.schedule, "cpsat")
         self._raise_bound(Bound(outcome.bound, "CP-SAT on the exact model"))
         self.infeasible = outcome.infeasible and self.schedule is None
+
+    def neighbourhoods(self, seed: int) -> None:
+        """Improve the incumbent by re-solving parts of it."""
+        if self.schedule is None or self.optimal or self.stop() or self.instance.n_tiles < 2:
+            return
+        self.report("lns")
+        search = NeighbourhoodSearch(self.instance, self.stop, seed=seed, target=self.tile_bound.cycles)
+        search.run(self.schedule, lambda schedule: self.offer(schedule, "lns"))
 
     def _raise_bound(self, bound: Bound) -> None:
         """Take a better instance bound; where no tiling is known it bounds everything."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 
@@ -28,11 +29,14 @@ from ssmopt.workload.tiles import build_tiles, one_layer
 _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
 
+TIME_LIMIT = 60.0
+"""Wall seconds that a solver may take unless something else is said."""
+
 _SEARCH_SHARE = 0.65
 """Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
 
 _TILING_SHARE, _TILING_SHARE_ALONE = 0.3, 0.75
-"""Share of the time limit that the search for a tiling may take; the second where no exact solver follows."""
+"""Share of the budget that the search for a tiling may take; the second where no exact solver follows."""
 
 
 def solve(
@@ -41,7 +45,8 @@ def solve(
     tiling: Tiling | None = None,
     solver: str = "auto",
     start: PathLike | Schedule | None = None,
-    time_limit: float = 60.0,
+    time_limit: float | None = None,
+    work_limit: float | None = None,
     workers: int | None = None,
     seed: int = 0,
     allocate: bool = False,
@@ -60,9 +65,13 @@ def solve(
     start
         A known schedule, or its file: it is validated, its tiling is used, and the result is never worse.
     time_limit
-        Wall seconds for everything together. The first valid schedule is always completed.
+        Wall seconds for everything together; None is `TIME_LIMIT`, or no limit where work is limited. The first
+        valid schedule is always completed.
+    work_limit
+        Units of work (see `ssmopt.stopping.Stop`), each one to three seconds of one core. With it, and one worker,
+        equal calls give equal schedules on any machine, unless the time limit ends them first.
     workers
-        Threads of CP-SAT; None uses every core of this machine.
+        Threads of CP-SAT; None uses every core of this machine, or one where work is limited.
     seed
         Seed of CP-SAT.
     allocate
@@ -82,8 +91,12 @@ def solve(
     CapacityError
         A tile does not fit its memory.
     """
-    check_arguments([solver], time_limit, workers)
-    with Stop(time_limit * (_SEARCH_SHARE if allocate else 1)) as stop:
+    if time_limit is None:
+        time_limit = TIME_LIMIT if work_limit is None else math.inf
+    check_arguments([solver], time_limit, workers, work_limit)
+    if workers is None and work_limit is not None:
+        workers = 1
+    with Stop(time_limit * (_SEARCH_SHARE if allocate else 1), work_limit) as stop:
         result = run_solver(
             target,
             stop,
@@ -101,13 +114,17 @@ def solve(
         return with_addresses(result, stop, on_progress)
 
 
-def check_arguments(solvers: Sequence[str], time_limit: float, workers: int | None) -> None:
+def check_arguments(
+    solvers: Sequence[str], time_limit: float, workers: int | None, work_limit: float | None = None
+) -> None:
     """Raise `InputError` for an unknown solver, or a limit that cannot be."""
     for solver in solvers:
         if solver not in SOLVERS:
             raise InputError(f"unknown solver {solver!r}{nearest(solver, SOLVERS)}")
     if not time_limit > 0:
         raise InputError(f"the time limit must be positive, not {time_limit}")
+    if work_limit is not None and not work_limit > 0:
+        raise InputError(f"the work limit must be positive, not {work_limit}")
     if workers is not None and workers <= 0:
         raise InputError(f"the number of workers must be positive, not {workers}")
 
@@ -148,7 +165,7 @@ def run_solver(
         tiling = choice.tiling
     instance, note = _prepare(target, tiling, heuristic)
     search = Search(instance, solver, stop, on_progress, note)
-    if choice is not None and choice.tiling == instance.tiling and solver in ("auto", "cpsat", PIPELINED.name):
+    if choice is not None and choice.tiling == instance.tiling and solver not in set(HEURISTICS) - {PIPELINED.name}:
         search.note = choice.describe()
         search.offer(decode(instance, *choice.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
     if heuristic is not None:
@@ -158,7 +175,7 @@ def run_solver(
     if any_tiling and isinstance(target, Problem):
         search = _better_baseline(search, target, known)
     search = _better_known(search, known, any_tiling)
-    search.exact(workers or os.cpu_count() or 1, seed)
+    search.improve(workers or os.cpu_count() or 1, seed)
     return search.result()
 
 
@@ -177,7 +194,7 @@ def _run_from(
     known = start.schedule.makespan
     if solver not in HEURISTICS:
         search.construct(_starters(start.instance))
-        search.exact(workers or os.cpu_count() or 1, seed)
+        search.improve(workers or os.cpu_count() or 1, seed)
         return _noted(search.result(), "the start, not improved" if search.schedule is start.schedule else "")
     # Heuristics build from nothing, some of them on a tiling of their own.
     tiling = start.instance.tiling if isinstance(target, Problem) else None
@@ -288,4 +305,5 @@ def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | Non
         problem,
         should_stop=lambda tiles: late() if tiles > EXACT_TILES else early(),
         on_candidate=report,
+        spend=stop.spend,
     )

@@ -48,11 +48,17 @@ class SolverInfo:
 
 
 _SOLVERS = {
-    "auto": SolverInfo("auto", "the best heuristic, then CP-SAT where it can still gain", "this project"),
+    "auto": SolverInfo("auto", "the best heuristic, then CP-SAT and lns where they can still gain", "this project"),
     "cpsat": SolverInfo(
         "cpsat",
-        "exact model of starts, cores, transfers, residencies and spills, warm-started by the best heuristic",
+        "exact model of starts, cores, transfers, residencies and spills, warm-started by the best heuristic; what it "
+        "does not finish, lns goes on with",
         "this project, on OR-Tools CP-SAT",
+    ),
+    "lns": SolverInfo(
+        "lns",
+        "adaptive large neighbourhood search over orders and policies, from the best heuristic on",
+        "this project, after Ropke and Pisinger (2006)",
     ),
     **{h.name: SolverInfo(h.name, h.summary, h.source) for h in HEURISTICS.values()},
 }

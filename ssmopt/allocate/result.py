@@ -25,7 +25,7 @@ def with_addresses(result: Result, stop: Stop, on_progress: ProgressListener | N
 
     try:
         placed = allocate_or_refit(
-            result.instance, schedule, time_limit=stop.remaining, should_stop=stop, on_progress=say
+            result.instance, schedule, time_limit=stop.remaining, should_stop=stop.late, on_progress=say
         )
     except AllocationError as error:
         note = f"residencies have no addresses: {error}"

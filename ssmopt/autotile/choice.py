@@ -32,12 +32,13 @@ def choose_tiling(
     *,
     should_stop: Callable[[int], bool] | None = None,
     on_candidate: Callable[[int, int], None] | None = None,
+    spend: Callable[[float], None] | None = None,
 ) -> TilingChoice:
     """Choose the best tiling that a search finds; in a small memory, a coarse one that fits if that is better.
 
     Parameters
     ----------
-    problem, should_stop, on_candidate
+    problem, should_stop, on_candidate, spend
         As for the search, `ssmopt.autotile.search.search_tilings`.
 
     Raises
@@ -50,7 +51,7 @@ def choose_tiling(
         raise too_small(problem, least, capacity)
     fitted = _fitted(problem, capacity) if capacity < _SMALL * least.n_bytes else None
     try:
-        found = search_tilings(problem, should_stop=should_stop, on_candidate=on_candidate)
+        found = search_tilings(problem, should_stop=should_stop, on_candidate=on_candidate, spend=spend)
     except CapacityError:
         return fitted or _fitted(problem, capacity) or _of_few_tiles(problem, capacity, least)
     return found if fitted is None or found.makespan <= fitted.makespan else fitted

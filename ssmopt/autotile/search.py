@@ -11,7 +11,7 @@ from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
 from ssmopt.autotile.starts import SHARES, first_points
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.bounds.untiled import dram_bytes_per_cycle
-from ssmopt.decode import decode_below
+from ssmopt.decode import decode_below, decode_work
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, all_orders
@@ -83,6 +83,7 @@ def search_tilings(
     *,
     should_stop: Callable[[int], bool] | None = None,
     on_candidate: Callable[[int, int], None] | None = None,
+    spend: Callable[[float], None] | None = None,
 ) -> TilingChoice:
     """Search tilings and depth-first orders, coordinate by coordinate, by the makespan of their decoded schedules.
 
@@ -97,6 +98,8 @@ def search_tilings(
         Until then the choice is deterministic: the search ends by a budget of decoded tiles, not by the clock.
     on_candidate
         Called with the number of candidates tried and the best makespan so far, whenever that improves.
+    spend
+        Told about the work of each decoding, in the units of `ssmopt.stopping.Stop`.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def search_tilings(
         No candidate fits the memory.
     """
     floor = best(lower_bounds(problem)).cycles
-    search = _Search(problem, floor, should_stop, on_candidate)
+    search = _Search(problem, floor, should_stop, on_candidate, spend)
     first, *others = search.starts()
     search.descend(first)
     for start in [*search.starts_for_less_memory(), *others]:
@@ -134,12 +137,14 @@ class _Search:
         floor: int,
         should_stop: Callable[[int], bool] | None,
         on_candidate: Callable[[int, int], None] | None,
+        spend: Callable[[float], None] | None,
     ):
         self.problem = one_layer(problem)
         self.layers = problem.layers
         self.floor = floor
         self.should_stop = should_stop
         self.on_candidate = on_candidate
+        self.spend = spend
         self.known: dict[_Candidate, _Cost] = {}
         self.best: _Candidate | None = None
         self.makespan = 0
@@ -318,6 +323,8 @@ class _Search:
     def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
         """Makespan of all layers; None when the transfers of all alone take the cutoff."""
         self.spent += instance.n_tiles + _uses(instance)
+        if self.spend is not None:
+            self.spend(decode_work(instance))
         if self.layers > 1:
             # Stores that wait for the very end would hide what every layer but the last has to pay.
             variant = dataclasses.replace(variant, deferred=0)
@@ -329,6 +336,8 @@ class _Search:
         assert instance.tiling is not None
         pair = build_tiles(dataclasses.replace(instance.problem, layers=2), instance.tiling)
         self.spent += pair.n_tiles + _uses(pair)
+        if self.spend is not None:
+            self.spend(decode_work(pair))
         both = decode_below(pair, *variant.plan(pair), cutoff=None)
         assert both is not None
         return both.makespan + (self.layers - 2) * (both.makespan - schedule.makespan)

@@ -28,7 +28,6 @@ from ssmopt.commands.options import (
 )
 from ssmopt.commands.output import columns, exit_code, heading, say, say_json
 from ssmopt.commands.progress import showing_progress
-from ssmopt.commands.signals import finishing
 from ssmopt.commands.solve import check_solver
 from ssmopt.commands.target import load_target
 from ssmopt.export.units import megabytes, percent, size, whole
@@ -90,6 +89,7 @@ def compare(
     from ssmopt.export.bars import save_comparison
     from ssmopt.export.gantt import plot_format
     from ssmopt.files.atomic import check_writable, write_text_atomically
+    from ssmopt.stopping import Signals
 
     if plot is not None:
         plot_format(plot)
@@ -97,13 +97,13 @@ def compare(
         if file is not None:
             check_writable(file)
 
-    with showing_progress(target.what.name, time_limit, quiet=quiet) as listener:
-        comparison = run(
-            target.what, tiling=target.tiling, solvers=solver or None, time_limit=time_limit, workers=workers,
-            seed=seed, on_progress=listener,
-        )  # fmt: skip
+    with Signals() as signals:
+        with showing_progress(target.what.name, f"{time_limit:g} s", quiet=quiet) as listener:
+            comparison = run(
+                target.what, tiling=target.tiling, solvers=solver or None, time_limit=time_limit, workers=workers,
+                seed=seed, on_progress=listener,
+            )  # fmt: skip
 
-    with finishing() as signals:
         written: list[Path] = []
         if csv_file is not None:
             write_text_atomically(csv_file, _as_csv(comparison))
@@ -118,7 +118,7 @@ def compare(
             say(heading(f"{comparison.instance}: {bound}"), _table(comparison))
             for file in written:
                 say(f"wrote {file}")
-    raise typer.Exit(exit_code((row.result for row in comparison.rows), signals))
+    raise typer.Exit(exit_code((row.result for row in comparison.rows), [signals.number]))
 
 
 def slowest_first(rows: Sequence[Row]) -> list[Row]:

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 
-def _positive(seconds: float) -> float:
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise typer.BadParameter("expected a number of seconds above 0")
-    return seconds
+def _positive(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter("expected a number above 0")
+    return value
 
 
 _WHICH = "Instance"
@@ -69,6 +69,21 @@ TimeLimitOption = Annotated[
     float,
     typer.Option(
         "--time-limit", metavar="SECONDS", callback=_positive, help="Wall time for everything together."
+    ),
+]  # fmt: skip
+OptionalTimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit", metavar="SECONDS", callback=_positive, help="Wall time for everything together.",
+        show_default="60, or none with --work-limit",
+    ),
+]  # fmt: skip
+WorkLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--work-limit", metavar="UNITS", callback=_positive, show_default=False,
+        help="Work, one to three seconds of one core per unit; the same schedule again on any machine (with one "
+        "worker, the default then), unless the time limit comes first.",
     ),
 ]  # fmt: skip
 WorkersOption = Annotated[

@@ -19,15 +19,15 @@ _SECONDS_BETWEEN_IMPROVEMENTS = 0.5
 
 
 @contextmanager
-def showing_progress(name: str, time_limit: float, *, quiet: bool) -> Iterator[ProgressListener | None]:
+def showing_progress(name: str, budget: str, *, quiet: bool) -> Iterator[ProgressListener | None]:
     """Show progress while the block runs, through the listener that it is given.
 
     Parameters
     ----------
     name
         Name of the instance.
-    time_limit
-        Seconds that the solver has.
+    budget
+        What the solver may take, in words.
     quiet
         Show nothing; the listener is None.
     """
@@ -39,7 +39,7 @@ def showing_progress(name: str, time_limit: float, *, quiet: bool) -> Iterator[P
         with Live(line, console=console, transient=True, refresh_per_second=4, redirect_stdout=False):
             yield line.update
     else:
-        lines = _PlainLines(name, time_limit)
+        lines = _PlainLines(name, budget)
         try:
             yield lines.update
         finally:
@@ -76,12 +76,12 @@ class _LiveLine:
 class _PlainLines:
     """Lines for a log: the first at once, then on improvement, or when the last one is some seconds old."""
 
-    def __init__(self, name: str, time_limit: float) -> None:
+    def __init__(self, name: str, budget: str) -> None:
         self._started = time.monotonic()
         self._printed = self._started
         self._makespan: int | None = None
         self._unsaid: Progress | None = None
-        self._print(f"solving {name}, at most {time_limit:g} s")
+        self._print(f"solving {name}, at most {budget}")
 
     def update(self, progress: Progress, /) -> None:
         since = time.monotonic() - self._printed

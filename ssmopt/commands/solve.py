@@ -13,18 +13,18 @@ from ssmopt.commands.options import (
     JsonOption,
     LayersOption,
     ModelOption,
+    OptionalTimeLimitOption,
     PluginOption,
     QuietOption,
     SeedOption,
     SeqLenOption,
     SramOption,
-    TimeLimitOption,
     WorkersOption,
+    WorkLimitOption,
     load_plugins,
 )
 from ssmopt.commands.output import exit_code, pairs, result_rows, say, say_json
 from ssmopt.commands.progress import showing_progress
-from ssmopt.commands.signals import finishing
 from ssmopt.commands.target import file_stem, load_target
 from ssmopt.errors import InputError, nearest
 
@@ -47,7 +47,8 @@ def solve(
         ),
     ] = None,
     plugin: PluginOption = None,
-    time_limit: TimeLimitOption = 60.0,
+    time_limit: OptionalTimeLimitOption = None,
+    work_limit: WorkLimitOption = None,
     workers: WorkersOption = None,
     seed: SeedOption = 0,
     output: Annotated[
@@ -94,6 +95,8 @@ def solve(
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --start mamba-130m-marca-L64.schedule.json --time-limit 600[/cyan]
 
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --sram 1MiB --work-limit 20 --seed 1[/cyan]
+
     [cyan]$ ssmopt solve my-problem.json --json[/cyan]
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --plugin my_solver.py --solver my-solver[/cyan]
@@ -109,6 +112,7 @@ def solve(
     from ssmopt.files.schedule import write_schedule
     from ssmopt.files.tile_instance import write_instance
     from ssmopt.solve import solve as run
+    from ssmopt.stopping import Signals
 
     stem = file_stem(target.what.name)
     if output is None and not as_json:
@@ -121,13 +125,14 @@ def solve(
         if file is not None:
             check_writable(file)
 
-    with showing_progress(target.what.name, time_limit, quiet=quiet) as listener:
-        result = run(
-            target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit, workers=workers,
-            seed=seed, allocate=allocate, on_progress=listener,
-        )  # fmt: skip
+    with Signals() as signals:
+        with showing_progress(target.what.name, budget(time_limit, work_limit), quiet=quiet) as listener:
+            result = run(
+                target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit,
+                work_limit=work_limit, workers=workers,
+                seed=seed, allocate=allocate, on_progress=listener,
+            )  # fmt: skip
 
-    with finishing() as signals:
         written: list[Path] = []
         if result.schedule is not None:
             if output is not None:
@@ -143,7 +148,17 @@ def solve(
             say_json(result.as_dict())
         else:
             say(pairs([*result_rows(result), *(("wrote", str(file)) for file in written)]))
-    raise typer.Exit(exit_code([result], signals))
+    raise typer.Exit(exit_code([result], [signals.number]))
+
+
+def budget(time_limit: float | None, work_limit: float | None) -> str:
+    """What a search may take, in words."""
+    from ssmopt.solve import TIME_LIMIT
+
+    if work_limit is None:
+        return f"{TIME_LIMIT if time_limit is None else time_limit:g} s"
+    work = f"{work_limit:g} units of work"
+    return work if time_limit is None else f"{work} or {time_limit:g} s"
 
 
 def check_solver(name: str) -> None:

@@ -42,6 +42,8 @@ class CpOutcome:
         Whether ``schedule`` is optimal for the instance.
     infeasible
         Whether no schedule of the instance exists. A search that runs out of time never says so.
+    work
+        Deterministic time that CP-SAT took.
     """
 
     schedule: Schedule | None
@@ -49,6 +51,7 @@ class CpOutcome:
     complete: bool
     proved_optimal: bool
     infeasible: bool
+    work: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -179,22 +182,24 @@ def relaxed_bound(
     on_bound: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     deterministic_limit: float | None = None,
-) -> int:
+) -> CpOutcome:
     """A bound for the instance from the model without the memory's capacity; at least ``instance_bound``.
 
     Without a capacity nothing is worth loading twice, so that this model is complete where that of `solve_exact`
-    may not be. Parameters are those of `solve_exact`.
+    may not be. Parameters are those of `solve_exact`; of the outcome only the bound and the work mean anything for
+    the instance.
     """
     built = build_model(instance, hint, instance_bound=instance_bound, unlimited_memory=True)
     listener = _Listener(built, None, instance_bound, None, on_bound)
     solver = _solver(time_limit, workers, seed, deterministic_limit)
     status = _run(solver, built.model, listener, should_stop)
-    return _outcome(solver, status, built, listener, hint).bound
+    return _outcome(solver, status, built, listener, hint)
 
 
 def _solver(time_limit: float, workers: int, seed: int, deterministic_limit: float | None) -> cp_model.CpSolver:
     solver = cp_model.CpSolver()
-    solver.parameters.max_time_in_seconds = max(time_limit, 0.0)
+    if math.isfinite(time_limit):
+        solver.parameters.max_time_in_seconds = max(time_limit, 0.0)
     solver.parameters.num_workers = workers
     solver.parameters.random_seed = seed
     # Proofs about which of two comes first on a core or channel: with few workers none would look for them otherwise.
@@ -303,4 +308,5 @@ def _outcome(
         listener.note_bound(solver.best_objective_bound)
     best = listener.best
     proved = best is not None and (best.makespan <= listener.bound or (status == cp_model.OPTIMAL and built.complete))
-    return CpOutcome(best, listener.bound, built.complete, proved, infeasible and built.complete)
+    work = solver.response_proto.deterministic_time
+    return CpOutcome(best, listener.bound, built.complete, proved, infeasible and built.complete, work)

@@ -65,6 +65,11 @@ def decode_below(
     return _tables(order, memory, uses, segments, timing, solver)
 
 
+def decode_work(instance: Instance) -> float:
+    """Work that one decoding of the instance takes, in the units of `ssmopt.stopping.Stop`."""
+    return (instance.n_tiles + len(instance.inputs.indices) + len(instance.writes.indices)) / 1e6
+
+
 def _traffic_cycles(instance: Instance, memory: int, segments: Segments) -> int:
     """Cycles that the transfers take at least, spread evenly over the lanes between DRAM and the memory."""
     channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends and memory in ends]

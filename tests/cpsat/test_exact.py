@@ -46,7 +46,7 @@ def test_random_instances_are_solved_to_the_optimum_of_exhaustive_search(seed: i
 @pytest.mark.parametrize("seed", range(30))
 def test_the_relaxed_bound_is_the_optimum_with_unlimited_memory(seed: int) -> None:
     instance = random_instance(seed)
-    bound = relaxed_bound(instance, None, instance_bound=0, time_limit=60, workers=2, seed=1)
+    bound = relaxed_bound(instance, None, instance_bound=0, time_limit=60, workers=2, seed=1).bound
     roomy = replace(instance, memory_capacity=np.array([max(1, int(instance.tensor_bytes.sum()))]))
     assert bound == exhaustive_makespan(roomy)
     assert bound <= exhaustive_makespan(instance)
