@@ -142,6 +142,8 @@ def _dropped_by_group(uses: Uses, order: IntArray, policy: Policy) -> BoolArray:
     if policy.groups is not None and len(dropped):
         group = policy.groups[order][uses.position]
         dropped[1:] = ~uses.first[1:] & (group[1:] != group[:-1])
+        if policy.kept is not None:
+            dropped &= ~policy.kept[uses.tensor]
     return dropped
 
 
