@@ -21,6 +21,9 @@ class Policy:
         by tiles of different groups. None keeps everything that fits.
     kept
         Shape (tensors,), or None: tensors that groups do not concern.
+    window
+        How many positions a load may be ahead of its first use, and a store behind its last, in position space; None
+        for as far as there is room.
     reserve_bytes
         Room that is not filled with kept tensors, so that loads can run ahead of their use.
     deferred_store_bytes
@@ -35,3 +38,4 @@ class Policy:
     deferred_store_bytes: int = 0
     prefetch: bool = True
     kept: npt.NDArray[np.bool_] | None = None
+    window: int | None = None

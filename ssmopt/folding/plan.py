@@ -12,7 +12,7 @@ from ssmopt.decode import Policy, decode
 from ssmopt.folded import FoldedSchedule
 from ssmopt.folding.fold import fold
 from ssmopt.heuristics.fuse_block import BlockVariant, block_tokens
-from ssmopt.instance import Instance
+from ssmopt.instance import OUTPUT, Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
 from ssmopt.workload.rounds import SHARED, Rounds, rounds_of
@@ -53,9 +53,15 @@ def fold_short(
     round_tokens = block_tokens(short, tiling.tokens)
     tiles, tensors = rounds_of(short, round_tokens)
     order, policy = variant.block.plan(short)
-    kept = _kept(short, tensors, int(short.memory_capacity.max()) * variant.kept // 16)
-    schedule = decode(short, order, dataclasses.replace(policy, groups=tiles.number, kept=kept), solver="periodic")
-    return fold(problem, short, schedule, round_tokens)
+    policy = dataclasses.replace(
+        policy,
+        groups=tiles.number,
+        window=len(tiles.members(1)),
+        kept=_kept(short, tensors, int(short.memory_capacity.max()) * variant.kept // 16),
+        # Only the last round is to end in another way than those that repeat.
+        deferred_store_bytes=min(policy.deferred_store_bytes, _stored_bytes(short, tensors)),
+    )
+    return fold(problem, short, decode(short, order, policy, solver="periodic"), round_tokens)
 
 
 def periodic_schedule(problem: Problem, tiling: Tiling, variant: PeriodicVariant) -> FoldedSchedule | None:
@@ -72,6 +78,12 @@ def periodic_schedule(problem: Problem, tiling: Tiling, variant: PeriodicVariant
         if found is not None:
             return found
     return None
+
+
+def _stored_bytes(instance: Instance, tensors: Rounds) -> int:
+    """Bytes of the outputs of a round that is not the last."""
+    of_a_round = (tensors.number == 1) & (instance.tensor_kind == OUTPUT)
+    return int(instance.tensor_bytes[of_a_round].sum())
 
 
 def _kept(instance: Instance, tensors: Rounds, room: int) -> np.ndarray:
