@@ -108,6 +108,15 @@ class FoldedSchedule:
         return int(size.sum()) + self.copies * int(size[self.transfer_part == REPEATED].sum())
 
     @property
+    def peak_memory_bytes(self) -> int:
+        """Largest number of bytes resident at once, summed over the memories: of the short schedule, as of any other.
+
+        Rounds that are alike and one period apart have the same bytes resident at each instant.
+        """
+        size = self.short.tensor_bytes
+        return sum(self.schedule.peak_memory_bytes(size, m) for m in range(self.short.n_memories))
+
+    @property
     def telling_copies(self) -> int:
         """With so many copies more, a schedule shows all that any number of further copies can.
 

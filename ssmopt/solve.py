@@ -12,6 +12,7 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError, InputError, nearest
 from ssmopt.files.text import PathLike
+from ssmopt.folding.solver import solve_periodic
 from ssmopt.heuristics.base import Heuristic
 from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.instance import Instance
@@ -27,6 +28,9 @@ from ssmopt.workload.tiles import build_tiles
 
 _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
+
+_LONG_PROMPT = 8_192
+"""Prompts of more tokens are scheduled periodically: written out, they have too many tiles to search among."""
 
 _SEARCH_SHARE = 0.65
 """Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
@@ -97,6 +101,8 @@ def solve(
         )
         if not allocate:
             return result
+        if result.folded is not None:
+            return _noted(result, "no addresses: a periodic schedule has none")
         stop.time_limit = time_limit
         return with_addresses(result, stop, on_progress)
 
@@ -141,6 +147,10 @@ def run_solver(
     """
     if start is not None:
         return _run_from(start, target, stop, solver, workers, seed, on_progress)
+    if solver == "periodic" or (solver == "auto" and tiling is None and _is_long(target)):
+        if isinstance(target, Instance):
+            raise InputError("solver 'periodic' needs a problem: these tiles do not say what could be repeated")
+        return solve_periodic(target, tiling, stop, on_progress)
     heuristic = HEURISTICS.get(solver)
     _check_defined(target, heuristic)
     if isinstance(target, Problem) and tiling is None:
@@ -191,6 +201,10 @@ def _run_from(
     if result.makespan is not None and result.makespan < known:
         return _noted(result, f"better than the start, {known:,} cycles")
     return _noted(search.result(), f"the start, which is no worse than the solver's own {result.makespan:,} cycles")
+
+
+def _is_long(target: Problem | Instance) -> bool:
+    return isinstance(target, Problem) and target.seq_len > _LONG_PROMPT and target.scope == "block"
 
 
 def _noted(result: Result, note: str) -> Result:

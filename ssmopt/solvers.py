@@ -54,6 +54,11 @@ _SOLVERS = {
         "exact model of starts, cores, transfers, residencies and spills, warm-started by the best heuristic",
         "this project, on OR-Tools CP-SAT",
     ),
+    "periodic": SolverInfo(
+        "periodic",
+        "one round of a few tokens, repeated in closed form: prompts of any length in the same time",
+        "this project",
+    ),
     **{h.name: SolverInfo(h.name, h.summary, h.source) for h in HEURISTICS.values()},
 }
 
