@@ -131,7 +131,7 @@ class FoldedSchedule:
         ):
             starts += table.start[part == REPEATED].tolist()
             ends += table.end[part == REPEATED].tolist()
-        return min(self.copies, 2 + (max(ends) - min(starts)) // self.period)
+        return min(self.copies, 2 + int(max(ends) - min(starts)) // self.period)
 
     def with_copies(self, copies: int) -> FoldedSchedule:
         """The same schedule of another number of copies, and so of another number of tokens."""
@@ -143,4 +143,3 @@ class FoldedSchedule:
             f"FoldedSchedule({self.schedule.solver}: makespan {self.makespan:,} cycles, {self.n_tiles:,} tiles, "
             f"{self.repeats:,} rounds of {self.round_tokens:,} tokens, one every {self.period:,} cycles)"
         )
-

@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ssmopt.csr import IntArray
-from ssmopt.decode import Policy, decode
+from ssmopt.decode import decode
 from ssmopt.folded import FoldedSchedule
 from ssmopt.folding.fold import fold
 from ssmopt.heuristics.fuse_block import BlockVariant, block_tokens
@@ -46,9 +47,7 @@ def short_tokens(problem: Problem, round_tokens: int, rounds: int) -> int:
     return rounds * round_tokens + problem.seq_len % round_tokens
 
 
-def fold_short(
-    problem: Problem, tiling: Tiling, short: Instance, variant: PeriodicVariant
-) -> FoldedSchedule | None:
+def fold_short(problem: Problem, tiling: Tiling, short: Instance, variant: PeriodicVariant) -> FoldedSchedule | None:
     """Decode a shorter prompt so that its rounds are alike, and fold the schedule; None if they turn out not to be."""
     round_tokens = block_tokens(short, tiling.tokens)
     tiles, tensors = rounds_of(short, round_tokens)
@@ -86,9 +85,9 @@ def _stored_bytes(instance: Instance, tensors: Rounds) -> int:
     return int(instance.tensor_bytes[of_a_round].sum())
 
 
-def _kept(instance: Instance, tensors: Rounds, room: int) -> np.ndarray:
+def _kept(instance: Instance, tensors: Rounds, room: int) -> npt.NDArray[np.bool_]:
     """Per tensor: whether it may stay from one round to the next."""
-    kept = tensors.number != SHARED
+    kept: npt.NDArray[np.bool_] = tensors.number != SHARED
     assert instance.tensor_meta is not None
     name = instance.tensor_meta.name.astype(np.int64)
     shared = np.flatnonzero(~kept)

@@ -29,9 +29,7 @@ _KEPT = (0, 4, 8, 12)
 """Sixteenths of the memory for weights that stay, which are tried at the end."""
 
 
-def solve_periodic(
-    problem: Problem, tiling: Tiling | None, stop: Stop, on_progress: ProgressListener | None
-) -> Result:
+def solve_periodic(problem: Problem, tiling: Tiling | None, stop: Stop, on_progress: ProgressListener | None) -> Result:
     """The best schedule in closed form that is found; what it takes does not depend on the prompt's length.
 
     Raises
@@ -100,9 +98,7 @@ def _variants() -> Iterator[PeriodicVariant]:
 
 
 def _describe(found: FoldedSchedule) -> str:
-    return (
-        f"periodic: {found.repeats:,} times the same {found.round_tokens:,} tokens, every {found.period:,} cycles"
-    )
+    return f"periodic: {found.repeats:,} times the same {found.round_tokens:,} tokens, every {found.period:,} cycles"
 
 
 def _tile_bound(folded: FoldedSchedule, bound: Bound) -> Bound:
@@ -130,5 +126,3 @@ def _tile_bound(folded: FoldedSchedule, bound: Bound) -> Bound:
         lanes = int(short.channel_lanes[channels].sum())
         bounds.append(Bound(-(-int(moved.sum()) // lanes), "compulsory traffic of the tiles"))
     return best(bounds)
-
-

@@ -38,7 +38,8 @@ class Rounds:
     def first(self) -> IntArray:
         """Where in ``order`` each round begins, from `SHARED` on, and where the last one ends."""
         most = int(self.number.max(initial=SHARED))
-        return np.searchsorted(self.number[self.order], np.arange(SHARED, most + 2))
+        first: IntArray = np.searchsorted(self.number[self.order], np.arange(SHARED, most + 2))
+        return first
 
     @cached_property
     def rank(self) -> IntArray:
@@ -53,7 +54,8 @@ class Rounds:
 
     def find(self, number: IntArray, rank: IntArray) -> IntArray:
         """The things at these places of these rounds."""
-        return self.order[self.first[number - SHARED] + rank]
+        found: IntArray = self.order[self.first[number - SHARED] + rank]
+        return found
 
 
 def rounds_of(instance: Instance, tokens: int) -> tuple[Rounds, Rounds]:
