@@ -22,7 +22,7 @@ class Policy:
     kept
         Shape (tensors,), or None: tensors that groups do not concern.
     window
-        How many positions a load may be ahead of its first use, and a store behind its last, in position space; None
+        How many positions a load may be ahead of its first use, and a store give way to others behind its last; None
         for as far as there is room.
     reserve_bytes
         Room that is not filled with kept tensors, so that loads can run ahead of their use.
