@@ -108,30 +108,22 @@ class FoldedSchedule:
         return int(size.sum()) + self.copies * int(size[self.transfer_part == REPEATED].sum())
 
     @property
-    def peak_memory_bytes(self) -> int:
-        """Largest number of bytes resident at once, summed over the memories: of the short schedule, as of any other.
-
-        Rounds that are alike and one period apart have the same bytes resident at each instant.
-        """
-        size = self.short.tensor_bytes
-        return sum(self.schedule.peak_memory_bytes(size, m) for m in range(self.short.n_memories))
-
-    @property
     def telling_copies(self) -> int:
         """With so many copies more, a schedule shows all that any number of further copies can.
 
-        What is going on at any instant, of rounds that repeat, then is what goes on some periods later, too: no round
-        lasts longer than these copies, so that the first and the last of them never meet.
+        By then all that happens before the copies or in the first of them is over before anything of the last of them
+        or of what comes after them begins.
         """
-        starts, ends = [], []
+        ends, starts = [0], []
+        lasting = self.begin_part != self.end_part
         for table, part in (
             (self.schedule.tiles, self.tile_part),
             (self.schedule.transfers, self.transfer_part),
-            (self.schedule.residencies, np.minimum(self.begin_part, self.end_part)),
+            (self.schedule.residencies, np.where(lasting, -1, self.begin_part)),
         ):
-            starts += table.start[part == REPEATED].tolist()
-            ends += table.end[part == REPEATED].tolist()
-        return min(self.copies, 2 + int(max(ends) - min(starts)) // self.period)
+            ends.append(int(table.end[(part == BEFORE) | (part == REPEATED)].max(initial=0)))
+            starts.append(int(table.start[part >= REPEATED].min(initial=self.schedule.makespan)))
+        return min(self.copies, 2 + max(0, -(-(max(ends) - min(starts)) // self.period)))
 
     def with_copies(self, copies: int) -> FoldedSchedule:
         """The same schedule of another number of copies, and so of another number of tokens."""

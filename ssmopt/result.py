@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ssmopt.folded import FoldedSchedule
+from ssmopt.folding.expand import peak_memory_bytes
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.schedule import Schedule
@@ -206,7 +207,7 @@ class Result:
             ms_per_token = model_latency_ms / problem.seq_len
         peak = transfers = dram_bytes = None
         if folded is not None:
-            peak, transfers, dram_bytes = folded.peak_memory_bytes, folded.n_transfers, folded.dram_bytes
+            peak, transfers, dram_bytes = peak_memory_bytes(folded), folded.n_transfers, folded.dram_bytes
         if schedule is not None:
             transfers, dram_bytes = len(schedule.transfers), schedule.dram_bytes(instance.tensor_bytes)
             peak = sum(schedule.peak_memory_bytes(instance.tensor_bytes, m) for m in range(instance.n_memories))

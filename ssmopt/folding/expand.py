@@ -9,7 +9,7 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.folded import AFTER, BEFORE, REPEATED, FoldedSchedule, Parts
 from ssmopt.instance import Instance
-from ssmopt.schedule import Schedule
+from ssmopt.schedule import ResidencyTable, Schedule
 from ssmopt.workload.rounds import Rounds, rounds_of
 from ssmopt.workload.tiles import build_tiles
 
@@ -48,10 +48,7 @@ def expand(folded: FoldedSchedule) -> tuple[Instance, Schedule]:
         start=moves.start[row] + delay,
         end=moves.end[row] + delay,
     )
-    # What lasts through all copies has a beginning before and an end after them, and a single row.
-    lasting = folded.begin_part != folded.end_part
-    row, begin = _copies(folded, np.where(lasting, BEFORE, folded.begin_part).astype(np.int8))
-    end = np.where(lasting[row], np.where(folded.end_part[row] == BEFORE, 0, folded.copies), begin)
+    row, begin, end = _stays(folded)
     stays = schedule.residencies
     unfolded_residencies = replace(
         stays,
@@ -63,6 +60,33 @@ def expand(folded: FoldedSchedule) -> tuple[Instance, Schedule]:
     return instance, Schedule(
         unfolded_tiles, unfolded_transfers, unfolded_residencies, folded.makespan, schedule.solver
     )
+
+
+def peak_memory_bytes(folded: FoldedSchedule) -> int:
+    """Largest number of bytes resident at once, summed over the memories, from as many copies as tell."""
+    folded = folded.with_copies(folded.telling_copies)
+    row, begin, end = _stays(folded)
+    stays, size = folded.schedule.residencies, folded.short.tensor_bytes
+    repeated = replace(
+        folded.schedule,
+        residencies=ResidencyTable(
+            stays.tensor[row],
+            stays.memory[row],
+            stays.start[row] + begin * folded.period,
+            stays.end[row] + end * folded.period,
+        ),
+    )
+    return sum(repeated.peak_memory_bytes(size, m) for m in range(folded.short.n_memories))
+
+
+def _stays(folded: FoldedSchedule) -> tuple[IntArray, IntArray, IntArray]:
+    """Residencies, as often as they occur, and by how many rounds their beginning and their end are moved.
+
+    What lasts through all copies has a beginning before and an end after them, and a single row.
+    """
+    lasting = folded.begin_part != folded.end_part
+    row, begin = _copies(folded, np.where(lasting, BEFORE, folded.begin_part).astype(np.int8))
+    return row, begin, np.where(lasting[row], folded.copies, begin)
 
 
 def _copies(folded: FoldedSchedule, part: Parts) -> tuple[IntArray, IntArray]:
