@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ssmopt.folded import FoldedSchedule
+from ssmopt.folding.expand import peak_memory_bytes
 from ssmopt.instance import Instance
+from ssmopt.problem import Problem
 from ssmopt.schedule import Schedule
 
 OPTIMAL, FEASIBLE, INFEASIBLE, UNKNOWN = "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN"
@@ -125,6 +128,9 @@ class Result:
         What addresses cost, if residencies were given any.
     interrupted
         Signal number that ended the search early; 0 if none did.
+    folded
+        The schedule in closed form, if that is what was found: then ``schedule`` is None, and ``instance`` holds the
+        tiles of the short prompt that it repeats.
     """
 
     instance: Instance
@@ -137,10 +143,28 @@ class Result:
     note: str = ""
     interrupted: int = 0
     allocation: Allocation | None = None
+    folded: FoldedSchedule | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a schedule, in whatever form."""
+        return self.schedule is not None or self.folded is not None
+
+    @property
+    def problem(self) -> Problem | None:
+        """What was solved, if it is more than tiles."""
+        return self.instance.problem if self.folded is None else self.folded.problem
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of tiles."""
+        return self.instance.n_tiles if self.folded is None else self.folded.n_tiles
 
     @property
     def objective(self) -> int | None:
         """Makespan in cycles."""
+        if self.folded is not None:
+            return self.folded.makespan
         return None if self.schedule is None else self.schedule.makespan
 
     @property
@@ -175,14 +199,17 @@ class Result:
 
     def as_dict(self) -> dict[str, object]:
         """The fields that every ``--json`` and table shows, in their order; times in cycles, sizes in bytes."""
-        instance, schedule, problem = self.instance, self.schedule, self.instance.problem
+        instance, schedule, folded, problem = self.instance, self.schedule, self.folded, self.problem
         latency_ms = model_latency_ms = ms_per_token = None
         if problem is not None and self.makespan is not None:
             latency_ms = self.makespan / (problem.hardware.clock_ghz * 1e6)
             model_latency_ms = latency_ms * problem.model.layers / problem.layers
             ms_per_token = model_latency_ms / problem.seq_len
-        peak = None
+        peak = transfers = dram_bytes = None
+        if folded is not None:
+            peak, transfers, dram_bytes = peak_memory_bytes(folded), folded.n_transfers, folded.dram_bytes
         if schedule is not None:
+            transfers, dram_bytes = len(schedule.transfers), schedule.dram_bytes(instance.tensor_bytes)
             peak = sum(schedule.peak_memory_bytes(instance.tensor_bytes, m) for m in range(instance.n_memories))
         return {
             "instance": instance.name,
@@ -199,12 +226,12 @@ class Result:
             "latency_ms": latency_ms,
             "model_latency_ms": model_latency_ms,
             "ms_per_token": ms_per_token,
-            "tiles": instance.n_tiles,
-            "transfers": None if schedule is None else len(schedule.transfers),
-            "dram_bytes": None if schedule is None else schedule.dram_bytes(instance.tensor_bytes),
+            "tiles": self.n_tiles,
+            "transfers": transfers,
+            "dram_bytes": dram_bytes,
             "peak_memory_bytes": peak,
             "wall_seconds": self.wall_seconds,
-            "valid": schedule is not None,
+            "valid": self.found,
             "note": self.note,
             **({} if self.allocation is None else self.allocation.as_dict()),
         }

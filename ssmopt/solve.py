@@ -13,6 +13,7 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError, InputError, nearest
 from ssmopt.files.text import PathLike
+from ssmopt.folding.solver import solve_periodic
 from ssmopt.heuristics.base import Heuristic
 from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.instance import Instance
@@ -31,6 +32,9 @@ _FEW_TILES = 20_000
 
 TIME_LIMIT = 60.0
 """Wall seconds that a solver may take unless something else is said."""
+
+_LONG_PROMPT = 8_192
+"""Prompts of more tokens are scheduled periodically: written out, they have too many tiles to search among."""
 
 _SEARCH_SHARE = 0.65
 """Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
@@ -110,6 +114,8 @@ def solve(
         )
         if not allocate:
             return result
+        if result.folded is not None:
+            return _noted(result, "no addresses: a periodic schedule has none")
         stop.time_limit = time_limit
         return with_addresses(result, stop, on_progress)
 
@@ -158,6 +164,12 @@ def run_solver(
     """
     if start is not None:
         return _run_from(start, target, stop, solver, workers, seed, on_progress)
+    if solver == "periodic" or (solver == "auto" and tiling is None and _is_long(target)):
+        if isinstance(target, Instance):
+            raise InputError("solver 'periodic' needs a problem: these tiles do not say what could be repeated")
+        if target.layers > 1:
+            raise InputError(f"solver 'periodic' schedules one layer, not {target.layers}", key="layers")
+        return solve_periodic(target, tiling, stop, on_progress)
     heuristic = HEURISTICS.get(solver)
     _check_defined(target, heuristic)
     if isinstance(target, Problem) and tiling is None:
@@ -208,6 +220,12 @@ def _run_from(
     if result.makespan is not None and result.makespan < known:
         return _noted(result, f"better than the start, {known:,} cycles")
     return _noted(search.result(), f"the start, which is no worse than the solver's own {result.makespan:,} cycles")
+
+
+def _is_long(target: Problem | Instance) -> bool:
+    return (
+        isinstance(target, Problem) and target.seq_len > _LONG_PROMPT and target.scope == "block" and target.layers == 1
+    )
 
 
 def _noted(result: Result, note: str) -> Result:

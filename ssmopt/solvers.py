@@ -60,6 +60,11 @@ _SOLVERS = {
         "adaptive large neighbourhood search over orders and policies, from the best heuristic on",
         "this project, after Ropke and Pisinger (2006)",
     ),
+    "periodic": SolverInfo(
+        "periodic",
+        "one round of a few tokens, repeated in closed form: prompts of any length in the same time",
+        "this project",
+    ),
     **{h.name: SolverInfo(h.name, h.summary, h.source) for h in HEURISTICS.values()},
 }
 

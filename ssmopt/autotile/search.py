@@ -107,28 +107,24 @@ def search_tilings(
         No candidate fits the memory.
     """
     floor = best(lower_bounds(problem)).cycles
-    search = _Search(problem, floor, should_stop, on_candidate, spend)
-    first, *others = search.starts()
-    search.descend(first)
-    for start in [*search.starts_for_less_memory(), *others]:
-        search.descend(start)
-    assert search.best is not None
-    return TilingChoice(search.best.point.tiling(problem), search.best.variant, search.makespan, search.tried)
+    search = TilingSearch(problem, floor, should_stop, on_candidate, spend)
+    found = search.run()
+    return TilingChoice(found.point.tiling(problem), found.variant, search.makespan, search.tried)
 
 
-_Cost = tuple[int, int]
+Cost = tuple[int, int]
 """Makespan, and number of tiles."""
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """A tiling, and the order and policy that it is decoded with."""
 
     point: Point
     variant: BlockVariant
 
 
-class _Search:
+class TilingSearch:
     """Candidates tried, and the best so far."""
 
     def __init__(
@@ -137,7 +133,7 @@ class _Search:
         floor: int,
         should_stop: Callable[[int], bool] | None,
         on_candidate: Callable[[int, int], None] | None,
-        spend: Callable[[float], None] | None,
+        spend: Callable[[float], None] | None = None,
     ):
         self.problem = one_layer(problem)
         self.layers = problem.layers
@@ -145,8 +141,8 @@ class _Search:
         self.should_stop = should_stop
         self.on_candidate = on_candidate
         self.spend = spend
-        self.known: dict[_Candidate, _Cost] = {}
-        self.best: _Candidate | None = None
+        self.known: dict[Candidate, Cost] = {}
+        self.best: Candidate | None = None
         self.makespan = 0
         self.tiles = 0
         self.tried = 0
@@ -164,11 +160,20 @@ class _Search:
         late = self.spent > _BUDGET or (self.should_stop is not None and self.should_stop(self.tiles))
         return self.best is not None and (late or self.makespan <= self.floor)
 
-    def starts(self) -> list[_Candidate]:
+    def run(self) -> Candidate:
+        """The best candidate that is found."""
+        first, *others = self.starts()
+        self.descend(first)
+        for start in [*self.starts_for_less_memory(), *others]:
+            self.descend(start)
+        assert self.best is not None
+        return self.best
+
+    def starts(self) -> list[Candidate]:
         """Starting points with their best orders, best first; if none leaves room for its tiles, any that fits."""
         for max_tiles in (self.few_tiles, 1 << 62):
             self.max_tiles = max_tiles
-            found: dict[Point, tuple[_Cost, int, _Candidate]] = {}
+            found: dict[Point, tuple[Cost, int, Candidate]] = {}
             for share in SHARES:
                 for point in dict.fromkeys(first_points(self.problem, share)):
                     start = self._start(point)
@@ -180,7 +185,7 @@ class _Search:
             self.unfit.clear()
         raise _no_room(self.problem)
 
-    def starts_for_less_memory(self) -> list[_Candidate]:
+    def starts_for_less_memory(self) -> list[Candidate]:
         """The best starting point for each of some parts of the memory."""
         found = []
         for part in _LESS_MEMORY:
@@ -192,11 +197,11 @@ class _Search:
                 found.append(min(known, key=lambda start: self.known[start]))
         return found
 
-    def _start(self, point: Point) -> _Candidate | None:
+    def _start(self, point: Point) -> Candidate | None:
         """A starting point with the best of the first orders, and with more room held back if that is better."""
         start, cost = None, None
         for order in FIRST_ORDERS:
-            candidate = _Candidate(point, BlockVariant(order, *FIRST_ROOM))
+            candidate = Candidate(point, BlockVariant(order, *FIRST_ROOM))
             limit = cost
             if self.best is not None:
                 promising = (int(_PROMISING * self.makespan), 0)
@@ -206,11 +211,11 @@ class _Search:
                 start, cost = candidate, other
         if start is None or self.finished:
             return start
-        roomy = _Candidate(point, BlockVariant(start.variant.order, *MORE_ROOM))
+        roomy = Candidate(point, BlockVariant(start.variant.order, *MORE_ROOM))
         other = self.cost_of(roomy, cost)
         return roomy if other is not None and cost is not None and other < cost else start
 
-    def descend(self, here: _Candidate) -> None:
+    def descend(self, here: Candidate) -> None:
         """Move along each axis to whatever is better, until nothing is."""
         if self.finished:
             return
@@ -226,7 +231,7 @@ class _Search:
                     if other is not None and other < cost:
                         here, cost, improved = candidate, other, True
 
-    def _along(self, here: _Candidate, axis: str) -> Iterator[_Candidate]:
+    def _along(self, here: Candidate, axis: str) -> Iterator[Candidate]:
         variant = here.variant
         if axis == "order":
             for order in all_orders():
@@ -239,11 +244,13 @@ class _Search:
             for point in neighbours(self.problem, here.point, axis):
                 yield dataclasses.replace(here, point=point)
 
-    def cost_of(self, candidate: _Candidate, limit: _Cost | None) -> _Cost | None:
+    def cost_of(self, candidate: Candidate, limit: Cost | None) -> Cost | None:
         """Makespan and tiles of a candidate; None when it does not fit, or at least the makespan is above the limit."""
         if candidate in self.known:
             return self.known[candidate]
-        if candidate.point in self.unfit or (limit is not None and self._reloading(candidate.point) > limit[0]):
+        if candidate.point in self.unfit or not self._admits(candidate.point):
+            return None
+        if limit is not None and self._reloading(candidate.point) > limit[0]:
             return None
         instance = self._instance(candidate.point, limit)
         if instance is None:
@@ -260,14 +267,18 @@ class _Search:
                 self.on_candidate(self.tried, makespan)
         return cost
 
+    def _admits(self, _point: Point) -> bool:
+        """Whether a point is looked at."""
+        return True
+
     def _reloading(self, point: Point) -> int:
         """Cycles that transfers take at least: with tokens outermost, all weights beyond the memory for each tile."""
         if point.loop_order == "channels":
             return 0
-        times = -(-self.problem.seq_len // _period(self.problem, point))
+        times = -(-self.problem.seq_len // period_tokens(self.problem, point))
         return self.layers * times * max(0, self.weight_bytes - capacity_bytes(self.problem)) // self.rate
 
-    def _instance(self, point: Point, limit: _Cost | None) -> Instance | None:
+    def _instance(self, point: Point, limit: Cost | None) -> Instance | None:
         """The tiles of the first few token tiles; None when the point does not fit or cannot be better."""
         tokens = self._decoded_tokens(point)
         instance = self._built(point, tokens)
@@ -292,11 +303,11 @@ class _Search:
             return None
         return None if _uses(instance) > _MAX_USES and self.max_tiles == self.few_tiles else instance
 
-    def _estimate(self, instance: Instance, candidate: _Candidate, limit: _Cost | None) -> int | None:
+    def _estimate(self, instance: Instance, candidate: Candidate, limit: Cost | None) -> int | None:
         """Makespan of the whole prompt; None when it is above the limit."""
         point = candidate.point
         tokens = self._decoded_tokens(point)
-        beyond, period = self.problem.seq_len - tokens, _period(self.problem, point)
+        beyond, period = self.problem.seq_len - tokens, period_tokens(self.problem, point)
         cutoff = None if limit is None or beyond else limit[0] + 1
         makespan = self._decode(instance, candidate.variant, cutoff)
         if makespan is None or not beyond:
@@ -310,7 +321,7 @@ class _Search:
 
     def _decoded_tokens(self, point: Point) -> int:
         """How many tokens are decoded: all, or the first few token tiles where those are too many."""
-        period = _period(self.problem, point)
+        period = period_tokens(self.problem, point)
         # With channels outermost, what has to stay grows with the prompt: there is nothing to extrapolate.
         if _PERIODS * period >= self.problem.seq_len or point.loop_order == "channels":
             return self.problem.seq_len
@@ -349,7 +360,7 @@ class _Search:
         return self.layers * int(instance.duration[:, int(instance.core_kind[0])].sum()) // instance.n_cores
 
 
-def _period(problem: Problem, point: Point) -> int:
+def period_tokens(problem: Problem, point: Point) -> int:
     """Tokens after which a schedule repeats itself: a token tile, or as many chunks as it takes."""
     chunk = problem.model.chunk_size if problem.form == "chunked" else 1
     return -(-point.tokens // chunk) * chunk

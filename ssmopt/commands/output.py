@@ -83,7 +83,7 @@ def result_rows(result: Result) -> list[tuple[str, str]]:
         ("per token", milliseconds(_number(per_token))),
         ("DRAM traffic", megabytes(_whole(fields["dram_bytes"]))),
         ("peak SRAM", size(_whole(fields["peak_memory_bytes"]))),
-        ("tiles", whole(result.instance.n_tiles)),
+        ("tiles", whole(result.n_tiles)),
         ("transfers", whole(_whole(fields["transfers"]))),
         ("wall time", f"{result.wall_seconds:.1f} s"),
         ("valid", "yes" if fields["valid"] else "no schedule"),
@@ -105,7 +105,7 @@ def exit_code(results: Iterable[Result], signals: Iterable[int] = ()) -> int:
     for number in (*(result.interrupted for result in results), *signals):
         if number:
             return 128 + number
-    return 0 if any(result.schedule is not None for result in results) else 1
+    return 0 if any(result.found for result in results) else 1
 
 
 def _number(value: object) -> float | None:

@@ -99,6 +99,8 @@ def solve(
 
     [cyan]$ ssmopt solve my-problem.json --json[/cyan]
 
+    [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 1000000 --solver periodic[/cyan]
+
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --plugin my_solver.py --solver my-solver[/cyan]
     """
     if plot is not None and no_plot:
@@ -134,7 +136,19 @@ def solve(
             )  # fmt: skip
 
         written: list[Path] = []
-        if result.schedule is not None:
+        if result.folded is not None:
+            from ssmopt.files.folded import write_folded
+
+            if export is not None:
+                raise InputError("a periodic schedule has no tile instance of its own to export", key="--export")
+            if output is not None:
+                write_folded(output, result.folded, status=result.status, bound=result.bound)
+                written.append(output)
+            if plot is not None:
+                # The first and the last rounds; those in between are like one of them.
+                save_plot(plot, result.folded.short, result.folded.schedule)
+                written.append(plot)
+        elif result.schedule is not None:
             if output is not None:
                 write_schedule(output, result.instance, result.schedule, status=result.status, bound=result.bound)
                 written.append(output)

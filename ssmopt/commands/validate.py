@@ -38,20 +38,33 @@ def validate(
 
     [cyan]$ ssmopt validate tiles.json schedule.json --json[/cyan]
     """
+    from ssmopt.files.folded import read_folded
     from ssmopt.files.schedule import read_schedule
     from ssmopt.files.tiling import read_schedule_tiling
+    from ssmopt.folded import FoldedSchedule
+    from ssmopt.folding.check import validate_folded
+    from ssmopt.problem import Problem
+    from ssmopt.schedule import Schedule
     from ssmopt.validate import validate as check
 
     # The solver may have chosen another tiling than the default one; the schedule says which.
-    tiles = load_target(instance, sram=sram, layers=layers).instance(read_schedule_tiling(schedule))
-    found = read_schedule(schedule, tiles)
-    violations = check(tiles, found)
+    target = load_target(instance, sram=sram, layers=layers)
+    folded = read_folded(schedule, target.what) if isinstance(target.what, Problem) else None
+    found: Schedule | FoldedSchedule
+    if folded is not None:
+        found, name, n_tiles, solver = folded, folded.problem.name, folded.n_tiles, folded.schedule.solver
+        violations = validate_folded(folded)
+    else:
+        tiles = target.instance(read_schedule_tiling(schedule))
+        plain = read_schedule(schedule, tiles)
+        found, name, n_tiles, solver = plain, tiles.name, len(plain.tiles), plain.solver
+        violations = check(tiles, plain)
     if as_json:
         say_json(
             {
-                "instance": tiles.name,
+                "instance": name,
                 "schedule": str(schedule),
-                "solver": found.solver,
+                "solver": solver,
                 "makespan": found.makespan,
                 "valid": not violations,
                 "violations": [
@@ -65,5 +78,5 @@ def validate(
             table.add_row(violation.rule, violation.object, whole(violation.time), violation.message)
         say(f"invalid: {len(violations)} of the rules V1 to V10 broken, each shown where it is broken first", table)
     else:
-        say(f"valid: makespan {whole(found.makespan)} cycles, {whole(len(found.tiles))} tiles, by {found.solver}")
+        say(f"valid: makespan {whole(found.makespan)} cycles, {whole(n_tiles)} tiles, by {solver}")
     raise typer.Exit(1 if violations else 0)

@@ -61,7 +61,7 @@ def decode_below(
     uses, segments = decide_retention(instance, order, capacity, policy)
     if cutoff is not None and _traffic_cycles(instance, memory, segments) >= cutoff:
         return None
-    timing = run(instance, order, uses, segments, capacity, memory, prefetch=policy.prefetch)
+    timing = run(instance, order, uses, segments, capacity, memory, prefetch=policy.prefetch, window=policy.window)
     return _tables(order, memory, uses, segments, timing, solver)
 
 

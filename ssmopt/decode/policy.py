@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from ssmopt.csr import IntArray
 
 
@@ -16,6 +19,11 @@ class Policy:
     groups
         Shape (tiles,), or None: a tensor is dropped (stored first if DRAM has no copy) between two consecutive uses
         by tiles of different groups. None keeps everything that fits.
+    kept
+        Shape (tensors,), or None: tensors that groups do not concern.
+    window
+        How many positions a load may be ahead of its first use, and a store give way to others behind its last; None
+        for as far as there is room.
     reserve_bytes
         Room that is not filled with kept tensors, so that loads can run ahead of their use.
     deferred_store_bytes
@@ -29,3 +37,5 @@ class Policy:
     reserve_bytes: int = 0
     deferred_store_bytes: int = 0
     prefetch: bool = True
+    kept: npt.NDArray[np.bool_] | None = None
+    window: int | None = None

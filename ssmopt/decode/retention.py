@@ -116,8 +116,8 @@ def decide_retention(instance: Instance, order: IntArray, capacity: int, policy:
     segments = _segments(instance, uses, dropped)
     _defer_outputs(instance, segments, profile, capacity - policy.reserve_bytes, policy.deferred_store_bytes, lag)
     if policy.prefetch:
-        _prefetch(instance, segments, profile, capacity)
-    _defer_stores(instance, segments, profile, capacity, lag)
+        _prefetch(instance, segments, profile, capacity, _at_most(policy.window, _PREFETCH_WINDOW))
+    _defer_stores(instance, segments, profile, capacity, lag, _at_most(policy.window, _STORE_WINDOW))
     return uses, segments
 
 
@@ -142,6 +142,8 @@ def _dropped_by_group(uses: Uses, order: IntArray, policy: Policy) -> BoolArray:
     if policy.groups is not None and len(dropped):
         group = policy.groups[order][uses.position]
         dropped[1:] = ~uses.first[1:] & (group[1:] != group[:-1])
+        if policy.kept is not None:
+            dropped &= ~policy.kept[uses.tensor]
     return dropped
 
 
@@ -259,8 +261,8 @@ def _following_begin(segments: Segments, n: int) -> IntArray:
     return following
 
 
-def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacity: int) -> None:
-    """Let each load run ahead as far as room lasts, never overtaking an earlier load."""
+def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacity: int, window: int) -> None:
+    """Let each load run ahead as far as room and a window last, never overtaking an earlier load."""
     load = np.flatnonzero(segments.loaded)
     load = load[np.argsort(segments.first[load], kind="stable")]
     size = instance.tensor_bytes[segments.tensor[load]]
@@ -273,7 +275,7 @@ def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacit
     frontier = 0
     for i, n_bytes in enumerate(np.add.reduceat(size, heads).tolist()):
         use = first[i]
-        low = max(frontier, floor[i], use - _PREFETCH_WINDOW)
+        low = max(frontier, floor[i], use - window)
         start = use
         block = 32
         while start > low:
@@ -324,8 +326,14 @@ def _defer_outputs(
             budget -= n_bytes
 
 
-def _defer_stores(instance: Instance, segments: Segments, profile: IntArray, capacity: int, lag: int) -> None:
-    """Let every store wait while room is left, but not past the next residency of its tensor."""
+def _at_most(window: int | None, most: int) -> int:
+    return most if window is None else min(window, most)
+
+
+def _defer_stores(
+    instance: Instance, segments: Segments, profile: IntArray, capacity: int, lag: int, window: int
+) -> None:
+    """Let every store wait while room and a window last, but not past the next residency of its tensor."""
     end = _following_begin(segments, len(profile))
     stored = np.flatnonzero(segments.stored)
     stored = stored[np.argsort(segments.release[stored], kind="stable")]
@@ -333,5 +341,5 @@ def _defer_stores(instance: Instance, segments: Segments, profile: IntArray, cap
         start = int(segments.release[s]) + 1 + lag
         if start < end[s]:
             n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
-            stop = min(int(end[s]), start + _STORE_WINDOW)
+            stop = min(int(end[s]), start + window)
             segments.release[s] = _extend_release(profile, capacity, n_bytes, start, stop) - lag

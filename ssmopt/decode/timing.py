@@ -65,19 +65,20 @@ def run(
     memory: int,
     *,
     prefetch: bool = True,
+    window: int | None = None,
 ) -> Timing:
     """Start everything as early as its resource, its operands and the space for it allow.
 
     Tiles start in the given order (each on the admissible core that ends it first), loads in the order of their first
     use, and stores when the channel would otherwise wait, or when somebody needs the space. Without ``prefetch`` a
-    load also waits for every tile before its first use.
+    load also waits for every tile before its first use, with a ``window`` for all but so many of them.
     """
-    waits = _waits(instance, order, uses, segments, capacity, prefetch)
+    waits = _waits(instance, order, uses, segments, capacity, window if prefetch else 0)
     return _Machine(instance, order, segments, waits, memory).run()
 
 
 def _waits(
-    instance: Instance, order: IntArray, uses: Uses, segments: Segments, capacity: int, prefetch: bool
+    instance: Instance, order: IntArray, uses: Uses, segments: Segments, capacity: int, window: int | None
 ) -> _Waits:
     n = len(order)
     size = instance.tensor_bytes[segments.tensor]
@@ -114,7 +115,10 @@ def _waits(
     store_rank = np.full(len(segments), NEVER, dtype=np.int64)
     store_rank[store] = np.arange(len(store), dtype=np.int64)
     load_store = _latest_store(segments, store_rank)[load]
-    after = (segments.previous_last() if prefetch else segments.first - 1)[load]
+    after = segments.previous_last()
+    if window is not None:
+        after = np.maximum(after, segments.first - 1 - window)
+    after = after[load]
     return _Waits(
         load=load,
         store=store,

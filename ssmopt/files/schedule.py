@@ -122,7 +122,7 @@ def read_schedule(path: PathLike, instance: Instance) -> Schedule:
     """
     document = read_document(path, FORMAT, VERSION)
     try:
-        return _schedule(document, instance)
+        return schedule_from_document(document, instance)
     except InputError as error:
         raise error.at(file=os.fspath(path)) from None
 
@@ -154,9 +154,16 @@ def _offsets(found: list[Entry]) -> IntArray | None:
     return np.array([residency["offset"] for residency in found], dtype=np.int64)
 
 
-def _schedule(document: Entry, instance: Instance) -> Schedule:
+def schedule_from_document(document: Entry, instance: Instance) -> Schedule:
+    """The schedule of a document that has been read.
+
+    Raises
+    ------
+    InputError
+        It is malformed, belongs to another instance, or is periodic.
+    """
     if "periodic" in document:
-        raise InputError("periodic schedules cannot be read by this version of ssmopt", key="periodic")
+        raise InputError("this is a periodic schedule, which has no rows of its own for every tile", key="periodic")
     check_keys(document, (*_HEADER, "tiles", "transfers", "residencies"), ("tiling",), "")
     _check_instance(document["instance"], instance)
     text(document["status"], "status", (OPTIMAL, FEASIBLE))
