@@ -72,7 +72,7 @@ def solve(
         Wall seconds for everything together; None is `TIME_LIMIT`, or no limit where work is limited. The first
         valid schedule is always completed.
     work_limit
-        Units of work (see `ssmopt.stopping.Stop`), each one to three seconds of one core. With it, and one worker,
+        Units of work (see `ssmopt.stopping.Stop`), each two to five seconds of one core. With it, and one worker,
         equal calls give equal schedules on any machine, unless the time limit ends them first.
     workers
         Threads of CP-SAT; None uses every core of this machine, or one where work is limited.

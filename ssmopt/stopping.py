@@ -46,8 +46,8 @@ class Stop(Signals):
     second one interrupts at once (a third one where the caller listens, too, and will write what was found).
 
     With a work limit the search is planned by work alone: shares and parts of the budget do not depend on the clock,
-    which then only ends it. Work is counted in units that take one core one to three seconds: a million tiles and
-    touched pieces of tensors decoded, or one unit of CP-SAT's deterministic time.
+    which then only ends it. Work is counted in units that take one core two to five seconds: a million tiles and
+    touched pieces of tensors decoded, or 0.2 of CP-SAT's deterministic time.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ WorkLimitOption = Annotated[
     float | None,
     typer.Option(
         "--work-limit", metavar="UNITS", callback=_positive, show_default=False,
-        help="Work, one to three seconds of one core per unit; the same schedule again on any machine (with one "
+        help="Work, two to five seconds of one core per unit; the same schedule again on any machine (with one "
         "worker, the default then), unless the time limit comes first.",
     ),
 ]  # fmt: skip
