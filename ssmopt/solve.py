@@ -19,6 +19,7 @@ from ssmopt.problem import Problem
 from ssmopt.result import Progress, ProgressListener, Result
 from ssmopt.schedule import Schedule
 from ssmopt.search import EXACT_TILES, Search
+from ssmopt.second_stage import check_objective, with_fewer_bytes
 from ssmopt.solvers import HEURISTICS, SOLVERS
 from ssmopt.start import Start, read_start
 from ssmopt.stopping import Stop
@@ -29,7 +30,7 @@ _FEW_TILES = 20_000
 """Up to this many tiles every heuristic is decoded before CP-SAT; beyond, only those that take any tiling."""
 
 _SEARCH_SHARE = 0.65
-"""Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
+"""Share of the time limit within which a schedule must be found, when addresses or fewer bytes are to follow."""
 
 _TILING_SHARE, _TILING_SHARE_ALONE = 0.3, 0.75
 """Share of the time limit that the search for a tiling may take; the second where no exact solver follows."""
@@ -45,6 +46,7 @@ def solve(
     workers: int | None = None,
     seed: int = 0,
     allocate: bool = False,
+    then: str | None = None,
     on_progress: ProgressListener | None = None,
 ) -> Result:
     """Schedule a problem or a tile instance.
@@ -67,6 +69,9 @@ def solve(
         Seed of CP-SAT.
     allocate
         Also give every residency an address; the schedule may have to become longer for it, which the note says.
+    then
+        What to minimise after the makespan, which stays: ``dram`` (bytes moved to and from DRAM) or ``sram`` (most
+        bytes resident at once); None for nothing. Not together with ``allocate``.
     on_progress
         Called with the state of the search when it changes.
 
@@ -83,7 +88,10 @@ def solve(
         A tile does not fit its memory.
     """
     check_arguments([solver], time_limit, workers)
-    with Stop(time_limit * (_SEARCH_SHARE if allocate else 1)) as stop:
+    check_objective(then)
+    if allocate and then is not None:
+        raise InputError("give either allocate or then: addresses may change what the second objective found")
+    with Stop(time_limit * (_SEARCH_SHARE if allocate or then else 1)) as stop:
         result = run_solver(
             target,
             stop,
@@ -95,10 +103,10 @@ def solve(
             on_progress=on_progress,
             start=None if start is None else read_start(target, tiling, start),
         )
-        if not allocate:
-            return result
         stop.time_limit = time_limit
-        return with_addresses(result, stop, on_progress)
+        if then is not None:
+            return with_fewer_bytes(result, then, stop, workers or os.cpu_count() or 1, seed, on_progress)
+        return with_addresses(result, stop, on_progress) if allocate else result
 
 
 def check_arguments(solvers: Sequence[str], time_limit: float, workers: int | None) -> None:
