@@ -107,6 +107,41 @@ class Allocation:
 
 
 @dataclass(frozen=True)
+class SecondStage:
+    """What was minimised after the makespan.
+
+    Attributes
+    ----------
+    objective
+        ``dram`` (bytes moved to and from DRAM) or ``sram`` (most bytes resident at once).
+    before_bytes, bytes
+        Of the schedule that the first stage found, and of the one that takes its place.
+    bound_bytes
+        Bytes below which no schedule of this tile instance that is as short exists.
+    """
+
+    objective: str
+    before_bytes: int
+    bytes: int
+    bound_bytes: int
+
+    @property
+    def proved(self) -> bool:
+        """Whether fewer bytes would make the schedule longer."""
+        return self.bytes <= self.bound_bytes
+
+    def as_dict(self) -> dict[str, object]:
+        """Fields of a result with a second objective."""
+        return {
+            "then": self.objective,
+            "then_before_bytes": self.before_bytes,
+            "then_bytes": self.bytes,
+            "then_bound_bytes": self.bound_bytes,
+            "then_proved": self.proved,
+        }
+
+
+@dataclass(frozen=True)
 class Result:
     """Outcome of `ssmopt.solve`.
 
@@ -126,6 +161,8 @@ class Result:
         Anything that the reader of a table should know, such as a cut that a capacity forced; may be empty.
     allocation
         What addresses cost, if residencies were given any.
+    second
+        What was minimised after the makespan, if anything was.
     interrupted
         Signal number that ended the search early; 0 if none did.
     folded
@@ -144,6 +181,7 @@ class Result:
     interrupted: int = 0
     allocation: Allocation | None = None
     folded: FoldedSchedule | None = None
+    second: SecondStage | None = None
 
     @property
     def found(self) -> bool:
@@ -234,6 +272,7 @@ class Result:
             "valid": self.found,
             "note": self.note,
             **({} if self.allocation is None else self.allocation.as_dict()),
+            **({} if self.second is None else self.second.as_dict()),
         }
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from ssmopt.problem import Problem
 from ssmopt.result import Progress, ProgressListener, Result
 from ssmopt.schedule import Schedule
 from ssmopt.search import EXACT_TILES, Search
+from ssmopt.second_stage import check_objective, with_fewer_bytes
 from ssmopt.solvers import HEURISTICS, SOLVERS
 from ssmopt.start import Start, read_start
 from ssmopt.stopping import Stop
@@ -37,7 +38,7 @@ _LONG_PROMPT = 8_192
 """Prompts of more tokens are scheduled periodically: written out, they have too many tiles to search among."""
 
 _SEARCH_SHARE = 0.65
-"""Share of the time limit within which a schedule must be found, when addresses are to be found as well."""
+"""Share of the time limit within which a schedule must be found, when addresses or fewer bytes are to follow."""
 
 _TILING_SHARE, _TILING_SHARE_ALONE = 0.3, 0.75
 """Share of the budget that the search for a tiling may take; the second where no exact solver follows."""
@@ -54,6 +55,7 @@ def solve(
     workers: int | None = None,
     seed: int = 0,
     allocate: bool = False,
+    then: str | None = None,
     on_progress: ProgressListener | None = None,
 ) -> Result:
     """Schedule a problem or a tile instance.
@@ -80,6 +82,9 @@ def solve(
         Seed of CP-SAT.
     allocate
         Also give every residency an address; the schedule may have to become longer for it, which the note says.
+    then
+        What to minimise after the makespan, which stays: ``dram`` (bytes moved to and from DRAM) or ``sram`` (most
+        bytes resident at once); None for nothing. Not together with ``allocate``.
     on_progress
         Called with the state of the search when it changes.
 
@@ -98,9 +103,14 @@ def solve(
     if time_limit is None:
         time_limit = TIME_LIMIT if work_limit is None else math.inf
     check_arguments([solver], time_limit, workers, work_limit)
+    check_objective(then)
+    if allocate and then is not None:
+        raise InputError("give either allocate or then: addresses may change what the second objective found")
+    if then is not None and work_limit is not None:
+        raise InputError("a second objective is limited by time alone: give a time limit, not a work limit")
     if workers is None and work_limit is not None:
         workers = 1
-    with Stop(time_limit * (_SEARCH_SHARE if allocate else 1), work_limit) as stop:
+    with Stop(time_limit * (_SEARCH_SHARE if allocate or then else 1), work_limit) as stop:
         result = run_solver(
             target,
             stop,
@@ -112,12 +122,13 @@ def solve(
             on_progress=on_progress,
             start=None if start is None else read_start(target, tiling, start),
         )
-        if not allocate:
-            return result
-        if result.folded is not None:
-            return _noted(result, "no addresses: a periodic schedule has none")
+        if result.folded is not None and (allocate or then):
+            asked = "no addresses" if allocate else "no second objective"
+            return _noted(result, f"{asked}: the schedule is periodic")
         stop.time_limit = time_limit
-        return with_addresses(result, stop, on_progress)
+        if then is not None:
+            return with_fewer_bytes(result, then, stop, workers or os.cpu_count() or 1, seed, on_progress)
+        return with_addresses(result, stop, on_progress) if allocate else result
 
 
 def check_arguments(

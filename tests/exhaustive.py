@@ -23,15 +23,15 @@ from ssmopt.schedule import Schedule
 
 def exhaustive_makespan(instance: Instance) -> int:
     """Optimal makespan in cycles."""
-    return _Search(instance).run().state.time
+    return Search(instance).run().state.time
 
 
 def exhaustive_schedule(instance: Instance) -> Schedule:
     """An optimal schedule."""
-    return Witness(instance).schedule(_Search(instance).run())
+    return Witness(instance).schedule(Search(instance).run())
 
 
-class _Search:
+class Search:
     """The data of one instance as masks and lists, and the search itself."""
 
     def __init__(self, instance: Instance) -> None:

@@ -83,12 +83,22 @@ def result_rows(result: Result) -> list[tuple[str, str]]:
         ("per token", milliseconds(_number(per_token))),
         ("DRAM traffic", megabytes(_whole(fields["dram_bytes"]))),
         ("peak SRAM", size(_whole(fields["peak_memory_bytes"]))),
+        ("second objective", _second(result)),
         ("tiles", whole(result.n_tiles)),
         ("transfers", whole(_whole(fields["transfers"]))),
         ("wall time", f"{result.wall_seconds:.1f} s"),
         ("valid", "yes" if fields["valid"] else "no schedule"),
         ("note", result.note),
     ]
+
+
+def _second(result: Result) -> str:
+    """What a second objective gained, and whether more is possible."""
+    second = result.second
+    if second is None:
+        return ""
+    proved = "the least" if second.proved else f"at least {second.bound_bytes:,}"
+    return f"{second.objective}: {second.bytes:,} bytes, {second.before_bytes:,} before; {proved} for this makespan"
 
 
 def exit_code(results: Iterable[Result], signals: Iterable[int] = ()) -> int:

@@ -67,6 +67,13 @@ def solve(
     allocate: Annotated[
         bool, typer.Option("--allocate", help="Also give every residency an address in its memory.")
     ] = False,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            "--then", metavar="NAME", show_default=False,
+            help="After the makespan, minimise: dram (bytes moved) or sram (most bytes at once).",
+        ),
+    ] = None,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -91,6 +98,8 @@ def solve(
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --allocate[/cyan]
 
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --then sram[/cyan]
+
     [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 256 -o best.json --plot best.svg[/cyan]
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --start mamba-130m-marca-L64.schedule.json --time-limit 600[/cyan]
@@ -105,6 +114,8 @@ def solve(
     """
     if plot is not None and no_plot:
         raise InputError("give either --plot or --no-plot, not both")
+    if allocate and then is not None:
+        raise InputError("give either --allocate or --then, not both")
     target = load_target(instance, model, hardware, seq_len, sram, layers)
     load_plugins(plugin)
     check_solver(solver)
@@ -113,9 +124,11 @@ def solve(
     from ssmopt.files.atomic import check_writable
     from ssmopt.files.schedule import write_schedule
     from ssmopt.files.tile_instance import write_instance
+    from ssmopt.second_stage import check_objective
     from ssmopt.solve import solve as run
     from ssmopt.stopping import Signals
 
+    check_objective(then, key="--then")
     stem = file_stem(target.what.name)
     if output is None and not as_json:
         output = Path(f"{stem}.schedule.json")
@@ -132,7 +145,7 @@ def solve(
             result = run(
                 target.what, tiling=target.tiling, solver=solver, start=start, time_limit=time_limit,
                 work_limit=work_limit, workers=workers,
-                seed=seed, allocate=allocate, on_progress=listener,
+                seed=seed, allocate=allocate, then=then, on_progress=listener,
             )  # fmt: skip
 
         written: list[Path] = []

@@ -24,8 +24,12 @@ def add_constraints(model: cp_model.CpModel, scope: Scope, variables: Variables)
 
 def moves(variables: Variables) -> list[MoveVars]:
     """All loads and stores."""
-    every = (move for slots in variables.slots.values() for slot in slots for move in (slot.load, slot.store))
-    return [move for move in every if move is not None]
+    return [move for slots in variables.slots.values() for slot in slots for move in moves_of(slot)]
+
+
+def moves_of(slot: SlotVars) -> list[MoveVars]:
+    """The load and the store of a slot, as far as it has them."""
+    return [move for move in (slot.load, slot.store) if move is not None]
 
 
 def _add_precedences(model: cp_model.CpModel, scope: Scope, variables: Variables) -> None:

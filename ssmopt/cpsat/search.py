@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,7 @@ def build_model(
     extra_slots: int = 0,
     freeze: npt.NDArray[np.bool_] | None = None,
     unlimited_memory: bool = False,
+    every_residency: bool = False,
 ) -> ExactModel:
     """The exact model of an instance, hinted and bounded by a feasible schedule if there is one.
 
@@ -94,10 +96,12 @@ def build_model(
         tensors that only they use. The model is not complete then.
     unlimited_memory
         Leave out the capacity: a relaxation, small and complete, whose bound holds for the instance.
+    every_residency
+        Residencies are intervals even where all tensors fit together, for those who want them to be few.
     """
     scope = Scope.of(instance)
-    if unlimited_memory:
-        scope = replace(scope, fits=True)
+    if unlimited_memory or every_residency:
+        scope = replace(scope, fits=unlimited_memory)
     scope = scope.scaled(() if hint is None else schedule_times(hint))
     plan: Plan | None = None if hint is None else plan_of(scope, hint)
     horizon = scope.serial_cycles() if plan is None else makespan_of_plan(scope, plan)
@@ -158,8 +162,8 @@ def solve_exact(
     if problem:
         raise SsmoptError(f"CP-SAT rejects the exact model: {problem}")
     listener = _Listener(built, hint, instance_bound, on_schedule, on_bound)
-    solver = _solver(time_limit, workers, seed, deterministic_limit)
-    status = _run(solver, built.model, listener, should_stop)
+    solver = new_solver(time_limit, workers, seed, deterministic_limit)
+    status = run_solver(solver, built.model, listener, should_stop)
     return _outcome(solver, status, built, listener, hint)
 
 
@@ -191,12 +195,15 @@ def relaxed_bound(
     """
     built = build_model(instance, hint, instance_bound=instance_bound, unlimited_memory=True)
     listener = _Listener(built, None, instance_bound, None, on_bound)
-    solver = _solver(time_limit, workers, seed, deterministic_limit)
-    status = _run(solver, built.model, listener, should_stop)
+    solver = new_solver(time_limit, workers, seed, deterministic_limit)
+    status = run_solver(solver, built.model, listener, should_stop)
     return _outcome(solver, status, built, listener, hint)
 
 
-def _solver(time_limit: float, workers: int, seed: int, deterministic_limit: float | None) -> cp_model.CpSolver:
+def new_solver(
+    time_limit: float, workers: int, seed: int, deterministic_limit: float | None = None
+) -> cp_model.CpSolver:
+    """CP-SAT with the parameters that suit schedules."""
     solver = cp_model.CpSolver()
     if math.isfinite(time_limit):
         solver.parameters.max_time_in_seconds = max(time_limit, 0.0)
@@ -211,6 +218,14 @@ def _solver(time_limit: float, workers: int, seed: int, deterministic_limit: flo
         solver.parameters.max_deterministic_time = deterministic_limit
         solver.parameters.interleave_search = workers > 1
     return solver
+
+
+class Listener(Protocol):
+    """What `run_solver` tells of solutions (as CP-SAT's callback does) and bounds; an error ends the search."""
+
+    error: BaseException | None
+
+    def note_bound(self, scaled: float) -> None: ...
 
 
 class _Listener(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
@@ -262,10 +277,10 @@ class _Listener(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
             self.error = error
 
 
-def _run(
+def run_solver(
     solver: cp_model.CpSolver,
     model: cp_model.CpModel,
-    listener: _Listener,
+    listener: Listener,
     should_stop: Callable[[], bool] | None,
 ) -> int:
     """Solve in a thread, so that this one can poll and Python's signal handlers can run."""
