@@ -32,11 +32,6 @@ def _with_capacity(instance: Instance, capacity: int) -> Instance:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_it_is_limited_by_time_alone() -> None:
-    with pytest.raises(InputError, match="limited by time alone"):
-        ssmopt.solve(ssmopt.load_instance("tiny-state-L4-scan"), then="dram", work_limit=1)
-
-
 def test_no_schedule_of_least_makespan_moves_fewer_bytes(seed: int) -> None:
     instance = random_instance(seed)
     result = solve(instance, then="dram", time_limit=60, workers=1)
@@ -119,3 +114,8 @@ class TestCommand:
     def test_bad_input_is_one_line(self, run: Run) -> None:
         refused(run("solve", *TINY, "--then", "srma", "--quiet"), "--then: unknown second objective", "'sram'")
         refused(run("solve", *TINY, "--then", "sram", "--allocate", "--quiet"), "either --allocate or --then")
+
+
+def test_it_is_limited_by_time_alone() -> None:
+    with pytest.raises(InputError, match="limited by time alone"):
+        solve(load_instance("tiny-state-L4-scan"), then="dram", work_limit=1)
