@@ -113,7 +113,7 @@ class Constraints:
 
     def _as_variable(self, time: cp_model.LinearExpr) -> cp_model.IntVar:
         """A time as one variable, which intervals need."""
-        limit = (self.variables.stages + 1) * self.period
+        limit = (self.variables.stage_limit + 1) * self.period
         found = self.model.new_int_var(-limit, limit, "")
         self.model.add(found == time)
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ortools.sat.python import cp_model
 
@@ -12,7 +12,7 @@ from ssmopt.errors import SsmoptError
 from ssmopt.loop import Loop
 from ssmopt.periodic.constraints import Constraints
 from ssmopt.periodic.pattern import Move, Pattern, Stay
-from ssmopt.periodic.uses import uses_of
+from ssmopt.periodic.uses import Use, uses_of
 from ssmopt.periodic.variables import Builder, MoveVars, StayVars, Variables
 
 Value = Callable[[cp_model.IntVar], int]
@@ -26,9 +26,7 @@ class Answer:
     infeasible: bool
 
 
-def find_pattern(
-    loop: Loop, period: int, *, time_limit: float, workers: int, seed: int, hint: Pattern | None = None
-) -> Answer:
+def find_pattern(loop: Loop, period: int, *, time_limit: float, workers: int, seed: int) -> Answer:
     """Look for a pattern of a loop with a period.
 
     Parameters
@@ -39,15 +37,13 @@ def find_pattern(
         Wall seconds.
     workers, seed
         Threads of CP-SAT, and its random seed.
-    hint
-        A pattern of another period, whose starts and cores are tried first.
     """
     scope, uses = Scope.of(loop.body), uses_of(loop)
     model = cp_model.CpModel()
     variables = Builder(model, loop, scope, uses, period).build()
     Constraints(model, loop, scope, uses, variables, period).add()
-    if hint is not None:
-        _add_hint(model, variables, hint, period)
+    for stage in variables.stages:
+        model.add_hint(stage, 0)  # Short patterns are worth more than long ones.
     problem = model.validate()
     if problem:
         raise SsmoptError(f"CP-SAT rejects the model of a period: {problem}")
@@ -60,15 +56,6 @@ def find_pattern(
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Answer(_pattern(variables, period, solver.value), False)
     return Answer(None, bool(status == cp_model.INFEASIBLE))
-
-
-def _add_hint(model: cp_model.CpModel, variables: Variables, hint: Pattern, period: int) -> None:
-    """Tiles start as they do in another pattern, counted from its first tile."""
-    for tile, start, core in zip(variables.tiles, hint.start, hint.core, strict=True):
-        model.add_hint(tile.moment.phase, (start - hint.start[0]) % period)
-        for one, _, chosen in tile.options:
-            if len(tile.options) > 1:
-                model.add_hint(chosen, one == core)
 
 
 def _pattern(variables: Variables, period: int, value: Value) -> Pattern:
@@ -90,12 +77,23 @@ def _pattern(variables: Variables, period: int, value: Value) -> Pattern:
         if value(shared.kept):
             kept.append(tensor)
         else:
-            stays += [_shared_stay(tensor, stay, value) for stay in shared.stays if value(stay.used)]
+            for stay, users in zip(shared.stays, shared.users, strict=True):
+                tiles = [tile for tile, one in users.items() if value(one)]
+                if tiles:
+                    stays.append(_shared_stay(tensor, stay, {tile: start[tile] for tile in tiles}, period, value))
     return Pattern(period, tuple(start), tuple(end), tuple(core for core, _ in chosen), tuple(stays), tuple(kept))
 
 
-def _shared_stay(tensor: int, stay: StayVars, value: Value) -> Stay:
-    return Stay(tensor, value(stay.moment.time), value(stay.end), (), _move(stay.load, value))
+def _shared_stay(tensor: int, stay: StayVars, users: dict[int, int], period: int, value: Value) -> Stay:
+    """A residency of a shared tensor, moved by whole periods to where its tiles use it in no later iteration."""
+    load = _move(stay.load, value)
+    assert load is not None
+    # A tile that starts within the residency of a period before uses it one iteration later, and so on.
+    distance = {tile: -((start - load.start) // period) for tile, start in users.items()}
+    most = max(distance.values())
+    delay = -most * period
+    uses = tuple(Use(tile, later - most, tensor) for tile, later in distance.items())
+    return Stay(tensor, load.start + delay, value(stay.end) + delay, uses, replace(load, start=load.start + delay))
 
 
 def _move(move: MoveVars | None, value: Value) -> Move | None:

@@ -23,9 +23,9 @@ class Move:
 
 @dataclass(frozen=True)
 class Stay:
-    """One residency of one iteration's copy of a tensor.
+    """One residency of one iteration's copy of a tensor, or of a shared tensor in one period.
 
-    ``uses`` is empty for a shared tensor, whose users are whichever tiles run meanwhile.
+    The latter may serve tiles of earlier iterations, too: distances of its uses are 0 or less.
     """
 
     tensor: int

@@ -67,9 +67,10 @@ class SharedVars:
 
 @dataclass(frozen=True)
 class Variables:
-    """All variables; stages lie between ``-stages`` and ``stages``."""
+    """All variables; every stage lies between ``-stage_limit`` and ``stage_limit``."""
 
-    stages: int
+    stage_limit: int
+    stages: list[cp_model.IntVar]
     tiles: list[TileVars]
     own: dict[int, list[StayVars]]
     shared: dict[int, SharedVars]
@@ -96,7 +97,8 @@ class Builder:
         self.scope = scope
         self.uses = uses
         self.period = period
-        self.stages = stage_limit(loop, scope, uses, period)
+        self.limit = stage_limit(loop, scope, uses, period)
+        self.stages: list[cp_model.IntVar] = []
         self.true = model.new_constant(1)
 
     def build(self) -> Variables:
@@ -111,15 +113,16 @@ class Builder:
             for t in np.flatnonzero(self.loop.shared).tolist()
             if readers[t] and body.tensor_bytes[t]
         }
-        return Variables(self.stages, tiles, own, shared)
+        return Variables(self.limit, self.stages, tiles, own, shared)
 
     def _bool(self) -> cp_model.IntVar:
         return self.model.new_bool_var("")
 
     def _moment(self, stages: int | None = None) -> Moment:
-        limit = self.stages if stages is None else stages
+        limit = self.limit if stages is None else stages
         phase = self.model.new_int_var(0, self.period - 1, "")
         stage = self.model.new_int_var(-limit, limit, "")
+        self.stages.append(stage)
         return Moment(phase, stage * self.period + phase)
 
     def _tile(self, tile: int) -> TileVars:
