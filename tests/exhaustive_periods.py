@@ -2,10 +2,10 @@
 
 It shares no code with the model, its bounds or the validator. Tiles are placed one after another in every way. As soon
 as all that use a tensor are placed, every way to keep it, store it and load it is written out, cycle by cycle modulo
-the period: how many transfers it has under way, and how many bytes it takes. In the end one way per tensor is chosen so
-that lanes and capacity suffice. Three things are left out because they cannot help: a load more than a period before it
-has to be over, or a store more than a period after it may begin (moved by whole periods they take the same cycles of the
-channel, and less room), and ways that take more than another in every cycle.
+the period: how many transfers it has under way, and how many bytes it takes. In the end one way per tensor is chosen
+so that lanes and capacity suffice. Three things are left out because they cannot help: a load more than a period
+before it has to be over, or a store more than a period after it may begin (moved by whole periods they take the same
+cycles of the channel, and less room), and ways that take at least as much as another in every cycle.
 
 Stages are bounded: a tile is placed within ``reach`` periods of the earliest (or latest) moment that the tiles placed
 before it allow.
