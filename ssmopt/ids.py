@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, eq=False)
 class Ids:
-    """Ids ``<stem>.<i>.<j>...``, written out only when somebody asks.
+    """Ids ``<stem>.<i>.<j>...``, or with another separator, written out only when somebody asks.
 
     Parameters
     ----------
@@ -22,11 +22,14 @@ class Ids:
         Shape (n,): index into ``stems``.
     index
         Shape (n, k): the numbers after the stem; negative ones are left out.
+    separator
+        What comes before each number.
     """
 
     stems: tuple[str, ...]
     stem: npt.NDArray[np.int32]
     index: npt.NDArray[np.int32]
+    separator: str = "."
 
     @staticmethod
     def of(names: Sequence[str]) -> Ids:
@@ -37,7 +40,7 @@ class Ids:
         return len(self.stem)
 
     def __getitem__(self, position: int) -> str:
-        return ".".join([self.stems[self.stem[position]], *(str(i) for i in self.index[position] if i >= 0)])
+        return self.separator.join([self.stems[self.stem[position]], *(str(i) for i in self.index[position] if i >= 0)])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.all)
@@ -46,10 +49,8 @@ class Ids:
     def all(self) -> list[str]:
         """Every id, in order."""
         names = [self.stems[s] for s in self.stem.tolist()]
-        for column in range(self.index.shape[1]):
-            names = [
-                name if i < 0 else f"{name}.{i}" for name, i in zip(names, self.index[:, column].tolist(), strict=True)
-            ]
+        for column in self.index.T.tolist():
+            names = [n if i < 0 else f"{n}{self.separator}{i}" for n, i in zip(names, column, strict=True)]
         return names
 
     @cached_property
