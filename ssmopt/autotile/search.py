@@ -187,8 +187,7 @@ class _Search:
     def _start(self, point: Point) -> _Candidate | None:
         """A starting point with the best of the first orders, and with more room held back if that is better."""
         start, cost = None, None
-        overlapped = OVERLAPPED if self._overlaps(point) else ()
-        for order in (*overlapped, *FIRST_ORDERS):
+        for order in (*OVERLAPPED, *FIRST_ORDERS[:2]) if self._overlaps(point) else FIRST_ORDERS:
             candidate = _Candidate(point, BlockVariant(order, *FIRST_ROOM))
             limit = cost
             if self.best is not None:

@@ -100,9 +100,11 @@ def _overlapping(problem: Problem, share: int) -> Iterator[Point]:
     for parts in (2, 3):
         tokens = -(-problem.seq_len // parts)
         if tokens < problem.seq_len:
-            for state_tokens in (2, 4):
+            for state_tokens, least in ((4, 20), (2, 40), (8, 12)):
                 states = state_tokens * model.d_inner * model.d_state * problem.dtype.activations
-                channels = _steps(problem, "channels", max(8, _pieces(4 * states, capacity)))
+                channels = _steps(
+                    problem, "channels", max(min(least, _width(problem, "in_columns")), _pieces(4 * states, capacity))
+                )
                 columns = _steps(problem, "in_columns", channels)
                 norm = min(_norm_tokens(problem, tokens), 8)
                 reduction = _steps(problem, "in_reduction", _pieces(weights, piece * columns), norm)
