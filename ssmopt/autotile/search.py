@@ -14,7 +14,7 @@ from ssmopt.bounds.untiled import dram_bytes_per_cycle
 from ssmopt.decode import decode_below, decode_work
 from ssmopt.errors import CapacityError, InputError
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
-from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, all_orders
+from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, OVERLAPPED, all_orders
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
@@ -200,7 +200,7 @@ class TilingSearch:
     def _start(self, point: Point) -> Candidate | None:
         """A starting point with the best of the first orders, and with more room held back if that is better."""
         start, cost = None, None
-        for order in FIRST_ORDERS:
+        for order in (*OVERLAPPED, *FIRST_ORDERS[:2]) if self._overlaps(point) else FIRST_ORDERS:
             candidate = Candidate(point, BlockVariant(order, *FIRST_ROOM))
             limit = cost
             if self.best is not None:
@@ -214,6 +214,11 @@ class TilingSearch:
         roomy = Candidate(point, BlockVariant(start.variant.order, *MORE_ROOM))
         other = self.cost_of(roomy, cost)
         return roomy if other is not None and cost is not None and other < cost else start
+
+    def _overlaps(self, point: Point) -> bool:
+        """Whether token tiles may overlap: there are several, and cores of several kinds."""
+        several = point.loop_order == "tokens" and point.tokens < self.problem.seq_len
+        return several and len(self.problem.hardware.cores) > 1
 
     def descend(self, here: Candidate) -> None:
         """Move along each axis to whatever is better, until nothing is."""
@@ -234,7 +239,8 @@ class TilingSearch:
     def _along(self, here: Candidate, axis: str) -> Iterator[Candidate]:
         variant = here.variant
         if axis == "order":
-            for order in all_orders():
+            overlapped = all_orders(overlap=True) if self._overlaps(here.point) else ()
+            for order in (*all_orders(), *overlapped):
                 yield dataclasses.replace(here, variant=dataclasses.replace(variant, order=order))
         elif axis == "room":
             for reserve, deferred in ROOMS:

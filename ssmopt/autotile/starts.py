@@ -22,6 +22,8 @@ def first_points(problem: Problem, share: int) -> Iterator[Point]:
     """
     tight = min(problem.seq_len, 64) * problem.model.d_model * problem.dtype.activations > capacity_bytes(problem) // 2
     families = (_streaming, _beside, _keeping) if tight else (_beside, _keeping, _streaming)
+    if len(problem.hardware.cores) > 1:
+        yield from _overlapping(problem, share)
     for family in families:
         for point in family(problem, share):
             yield from dict.fromkeys((_squarer(problem, point), point))
@@ -85,6 +87,30 @@ def _beside(problem: Problem, share: int) -> Iterator[Point]:
         if room >= capacity // 4:
             piece = max(room // (2 * share * cores), 1)
             yield _with_states(problem, order, tokens, min(2, tokens), (room, 2), cores, piece)
+
+
+def _overlapping(problem: Problem, share: int) -> Iterator[Point]:
+    """Points of several token tiles, for cores of several kinds: projections of one run beside the states of another.
+
+    Columns of ``in_proj`` and sums of ``out_proj`` are cut along with the channels, so that none waits for another.
+    """
+    model, capacity = problem.model, capacity_bytes(problem)
+    piece = max(capacity // share, 1)
+    weights = model.d_model * model.d_inner * problem.dtype.weights
+    for parts in (2, 3):
+        tokens = -(-problem.seq_len // parts)
+        if tokens < problem.seq_len:
+            for state_tokens, least in ((4, 20), (2, 40), (8, 12)):
+                states = state_tokens * model.d_inner * model.d_state * problem.dtype.activations
+                channels = _steps(
+                    problem, "channels", max(min(least, _width(problem, "in_columns")), _pieces(4 * states, capacity))
+                )
+                columns = _steps(problem, "in_columns", channels)
+                norm = min(_norm_tokens(problem, tokens), 8)
+                reduction = _steps(problem, "in_reduction", _pieces(weights, piece * columns), norm)
+                sums = _steps(problem, "out_reduction", channels)
+                out_columns = _steps(problem, "out_columns", _pieces(weights, piece * sums))
+                yield Point("tokens", tokens, norm, state_tokens, channels, columns, reduction, out_columns, sums)
 
 
 def _streaming(problem: Problem, share: int) -> Iterator[Point]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from ssmopt.csr import Csr, IntArray
 from ssmopt.decode.retention import Segments, Uses, batch_bytes, batches
+from ssmopt.decode.space import Departures
 from ssmopt.instance import DRAM, NOT_ADMISSIBLE, Instance
 
 NEVER = -1
@@ -48,9 +50,11 @@ class _Waits:
     batch: IntArray
     load_store: list[int]
     batch_release: list[int]
+    batch_need: list[int]
     batch_waits: list[bool]
     batch_after: list[int]
     tile_release: list[int]
+    tile_need: list[int]
     tile_load: list[int]
     stores_until: list[int]
     by_release: list[int]
@@ -74,7 +78,7 @@ def run(
     load also waits for every tile before its first use, with a ``window`` for all but so many of them.
     """
     waits = _waits(instance, order, uses, segments, capacity, window if prefetch else 0)
-    return _Machine(instance, order, segments, waits, memory).run()
+    return _Machine(instance, order, uses, segments, waits, memory).run()
 
 
 def _waits(
@@ -125,9 +129,11 @@ def _waits(
         batch=batch,
         load_store=load_store.tolist(),
         batch_release=_largest(load_release, batch),
+        batch_need=_largest(taken_by_load - capacity, batch),
         batch_waits=(np.array(_largest(load_store, batch), dtype=np.int64) >= 0).tolist(),
         batch_after=_largest(after, batch),
         tile_release=tile_release.tolist(),
+        tile_need=(taken_by_tile - capacity).tolist(),
         tile_load=tile_load.tolist(),
         stores_until=np.cumsum(np.bincount(segments.release[store], minlength=n)).tolist(),
         by_release=np.argsort(segments.release[store], kind="stable").tolist(),
@@ -154,38 +160,34 @@ def _latest_store(segments: Segments, store_rank: IntArray) -> IntArray:
     return np.where(same, store_rank[before], NEVER)
 
 
-def _other_core_predecessors(instance: Instance, order: IntArray) -> list[list[int]]:
-    """Per position: positions that must be over first (operands, and the addition before), without repetitions."""
-    position = np.empty(len(order), dtype=np.int64)
-    position[order] = np.arange(len(order), dtype=np.int64)
-    source, target = instance.edges
-    adds = instance.accumulates.transpose(instance.n_tensors)
-    chain_tensor, chain = adds.rows(), position[adds.indices]
-    sorted_chain = np.lexsort((chain, chain_tensor))
-    chain_tensor, chain = chain_tensor[sorted_chain], chain[sorted_chain]
-    linked = chain_tensor[1:] == chain_tensor[:-1]
-    before = np.concatenate([position[source], chain[:-1][linked]])
-    after = np.concatenate([position[target], chain[1:][linked]])
-    pairs = np.unique(after * max(len(order), 1) + before)
-    return Csr.from_pairs(pairs // max(len(order), 1), pairs % max(len(order), 1), len(order)).lists()
+def _rows(csr: Csr, order: IntArray) -> list[list[int]]:
+    """Rows in an order."""
+    rows = csr.lists()
+    return [rows[tile] for tile in order.tolist()]
 
 
 class _Machine:
     """The state of cores, channel lanes and queues while a schedule is laid out, position by position."""
 
-    def __init__(self, instance: Instance, order: IntArray, segments: Segments, waits: _Waits, memory: int):
+    def __init__(self, instance: Instance, order: IntArray, uses: Uses, segments: Segments, waits: _Waits, memory: int):
         self.waits = waits
         self.n = len(order)
         self.single_core = instance.n_cores == 1
+        self.store_segment = waits.store.tolist()
         self.core_free = [0] * instance.n_cores
         self.durations = instance.duration[order][:, instance.core_kind].tolist()
-        self.predecessors = [] if self.single_core else _other_core_predecessors(instance, order)
+        if not self.single_core:
+            # A tile waits for the last write so far of all that it reads or adds to; additions wait for each other.
+            self.reads, self.adds = _rows(instance.inputs, order), _rows(instance.accumulates, order)
+            self.outputs = _rows(instance.outputs, order)
+            self.written = [0] * instance.n_tensors
 
         channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends and memory in ends]
         self.lane_channel = [c for c in channels for _ in range(int(instance.channel_lanes[c]))]
         self.lane_free = [0] * len(self.lane_channel)
         self.single_lane = len(self.lane_channel) == 1
         size = instance.tensor_bytes[segments.tensor]
+        self.departures = None if self.single_core else Departures(uses, segments, size, self.n)
         lanes = self.lane_channel
         self.single_cycles = [instance.transfer_cycles(size[waits.load], c) for c in lanes]
         self.batch_cycles = [
@@ -222,7 +224,7 @@ class _Machine:
             ready = self.loads_ended_by[wanted] if wanted >= 0 else 0
             release = self.waits.tile_release[p]
             if release >= 0:
-                ready = max(ready, self._released(release))
+                ready = max(ready, self._space(release, self.waits.tile_need[p]))
             self._tile(p, ready)
         for s in range(self.next_store, len(self.store_start)):
             if self.store_start[s] < 0:
@@ -235,19 +237,33 @@ class _Machine:
             core, start = 0, max(ready, self.core_free[0])
             end = start + durations[0]
         else:
-            for q in self.predecessors[p]:
-                if self.end[q] > ready:
-                    ready = self.end[q]
+            written = self.written
+            for tensor in itertools.chain(self.reads[p], self.adds[p]):
+                if written[tensor] > ready:
+                    ready = written[tensor]
             core, start, end = -1, 0, 0
             for c, cycles in enumerate(durations):
                 if cycles != NOT_ADMISSIBLE:
                     begin = max(ready, self.core_free[c])
                     if core < 0 or begin + cycles < end:
                         core, start, end = c, begin, begin + cycles
+            for tensor in itertools.chain(self.outputs[p], self.adds[p]):
+                written[tensor] = end
         self.core_free[core] = end
         self.core[p], self.start[p], self.end[p] = core, start, end
         before = self.ended_by[p - 1] if p else 0
         self.ended_by[p] = end if end > before else before
+        if self.departures is not None:
+            self.departures.use(p, end)
+
+    def _space(self, position: int, n_bytes: int) -> int:
+        """Time by which so many bytes are free: once everything released up to the position has left, or sooner."""
+        departures = self.departures
+        if departures is None:
+            return self._released(position)
+        if not departures.knows(n_bytes):
+            self._released(position)
+        return departures.freed_by(n_bytes)
 
     def _released(self, position: int) -> int:
         """Time by which everything released at positions up to this one has left; forces the stores it needs."""
@@ -264,7 +280,7 @@ class _Machine:
     def _load(self, i: int, p: int) -> None:
         """Lay out a batch of loads, one after another on one lane."""
         release = self.waits.batch_release[i]
-        ready = self._released(release) if release >= 0 else 0
+        ready = self._space(release, self.waits.batch_need[i]) if release >= 0 else 0
         if self.waits.batch_waits[i]:
             for store in self.waits.load_store[self.batch_first[i] : self.batch_end_of[i]]:
                 if store >= 0:
@@ -302,6 +318,8 @@ class _Machine:
         lane, start, end = self._earliest(self.end[self.store_written[s]], self.store_cycles, s)
         self.lane_free[lane] = end
         self.store_start[s], self.store_end[s], self.store_lane[s] = start, end, lane
+        if self.departures is not None:
+            self.departures.store(self.store_segment[s], end)
 
     def _earliest(self, ready: int, cycles: list[list[int]], i: int) -> tuple[int, int, int]:
         """Lane, start and end of a transfer on the lane that ends it first."""

@@ -9,20 +9,20 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
 from ssmopt.heuristics.base import Heuristic, Plan, block_of, sort_by, stacked, tile_meta, topological
+from ssmopt.heuristics.overlap import lay_evenly, overlap_token_tiles
 from ssmopt.heuristics.places import (
     GATE_AHEAD,
     LATE,
     SECOND,
     WHOLE,
     BlockOrder,
-    BoolArray,
     chunk_stage,
     chunk_tokens,
     inner_channels,
     places,
     tile_range,
 )
-from ssmopt.instance import NOT_ADMISSIBLE, Instance
+from ssmopt.instance import Instance
 from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import part_cuts
 from ssmopt.workload.graph import SEQUENTIAL, STATE_UPDATE
@@ -101,25 +101,10 @@ def block_order(instance: Instance, choices: BlockOrder | None = None) -> IntArr
         is_beside = (phase == SECOND) & (is_out | ((names == "in_proj") & (step == GATE_AHEAD)))
         block = np.zeros_like(token_tile) if tiling.loop_order == "channels" else token_tile
         slot = team + (is_beside & is_out)
-        order = _mix(instance, order, (block, phase, slot), is_beside)
+        order = lay_evenly(instance, order, (block, phase, slot), is_beside.astype(np.int64))
+    if choices.overlap and tiling.loop_order == "tokens":
+        order = overlap_token_tiles(instance, order, token_tile, phase)
     return topological(instance, order)
-
-
-def _mix(instance: Instance, order: IntArray, slots: tuple[IntArray, ...], beside: BoolArray) -> IntArray:
-    """Within each slot, lay the tiles that run beside the others evenly among them, by their durations."""
-    cycles = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration).min(axis=1)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order), dtype=np.int64)
-    by_class = np.lexsort((place, beside, *slots[::-1]))
-    keys = np.stack([*(key[by_class] for key in slots), beside[by_class]])
-    head = np.ones(len(order), dtype=np.bool_)
-    head[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-    run = np.cumsum(head) - 1
-    before = np.cumsum(cycles[by_class]) - cycles[by_class]
-    total = np.bincount(run, weights=cycles[by_class]).astype(np.int64)
-    fraction = np.empty_like(order)
-    fraction[by_class] = (before - before[head][run]) * (1 << 20) // total[run]
-    return np.lexsort((place, fraction, *slots[::-1]))
 
 
 def _channel_cuts(instance: Instance, d_inner: int, pieces: int) -> IntArray:

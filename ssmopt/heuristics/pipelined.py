@@ -11,6 +11,7 @@ from ssmopt.csr import IntArray
 from ssmopt.decode import decode
 from ssmopt.heuristics.base import Heuristic, Plan
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
+from ssmopt.heuristics.overlap import unlike_cores
 from ssmopt.heuristics.places import GATES, OUTS, BlockOrder
 from ssmopt.instance import Instance
 from ssmopt.schedule import Schedule
@@ -24,6 +25,12 @@ FIRST_ORDERS = (
 )
 """One order of each kind, from those that need most memory to those that need least, and in between."""
 
+OVERLAPPED = (
+    BlockOrder("late", "along", mixed=True, overlap=True),
+    BlockOrder("late", "split", mixed=True, overlap=True),
+)
+"""Orders to begin with where cores are of several kinds and there is more than one token tile."""
+
 FIRST_ROOM, MORE_ROOM = (2, 2), (3, 1)
 """Reserve and deferred stores that orders are compared with; and what small memories often need instead."""
 
@@ -34,17 +41,18 @@ _CLOSE = 2
 """So many orders are decoded with every amount of room."""
 
 
-def all_orders() -> Iterator[BlockOrder]:
-    """Every choice of a depth-first order."""
+def all_orders(*, overlap: bool = False) -> Iterator[BlockOrder]:
+    """Every choice of a depth-first order, with token tiles one after another or overlapping."""
     for gate, out, mixed in itertools.product(GATES, OUTS, (False, True)):
-        yield BlockOrder(gate, out, mixed)
+        yield BlockOrder(gate, out, mixed, overlap)
 
 
 def _pipelined(instance: Instance) -> Iterator[Plan | Schedule]:
     """Every order once, as far as the budget goes; then the best ones with more and less room."""
     orders: list[IntArray] = []
     found: list[tuple[int, int, BlockOrder]] = []
-    for choices in dict.fromkeys([*FIRST_ORDERS, *all_orders()]):
+    overlapped = OVERLAPPED if unlike_cores(instance) else ()
+    for choices in dict.fromkeys([*FIRST_ORDERS, *overlapped, *all_orders()]):
         if len(found) >= len(FIRST_ORDERS) and instance.n_tiles * len(found) > _BUDGET:
             break
         variant = BlockVariant(choices, *FIRST_ROOM)

@@ -64,11 +64,15 @@ class BlockOrder:
     mixed
         Whether, while the states of a piece of channels are updated, the projections around them go on tile by tile:
         the z half of ``in_proj`` spread over the channels that it belongs to, and ``out_proj`` for the piece before.
+    overlap
+        Whether, while the states of a token tile are updated, the first phase of the next one goes on, and the late
+        part of ``out_proj`` of the one before: for machines with cores of several kinds.
     """
 
     gate: str = "late"
     out: str = "along"
     mixed: bool = False
+    overlap: bool = False
 
     def __post_init__(self) -> None:
         for name, value, choices in (("gate", self.gate, GATES), ("out", self.out, OUTS)):
