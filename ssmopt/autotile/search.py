@@ -149,6 +149,7 @@ class TilingSearch:
         self.spent = 0
         self.few_tiles = min(max(_MAX_TILES, _MAX_TILES_PER_TOKEN * problem.seq_len), _MOST_TILES)
         self.max_tiles = self.few_tiles
+        self.most_decoded, self.most_uses = _MAX_DECODED, _MAX_USES
         self.unfit: set[Point] = set()
         self.rate = dram_bytes_per_cycle(problem.hardware)
         model, size = problem.model, problem.dtype.weights
@@ -301,13 +302,13 @@ class TilingSearch:
         short = dataclasses.replace(self.problem, seq_len=tokens)
         try:
             tiles = count_tiles(short, tiling)
-            if tiles > _MAX_DECODED or tiles * self.problem.seq_len // tokens > self.max_tiles:
+            if tiles > self.most_decoded or tiles * self.problem.seq_len // tokens > self.max_tiles:
                 return None
             instance = build_tiles(short, tiling)
             instance.check_capacity()
         except InputError:
             return None
-        return None if _uses(instance) > _MAX_USES and self.max_tiles == self.few_tiles else instance
+        return None if _uses(instance) > self.most_uses and self.max_tiles == self.few_tiles else instance
 
     def _estimate(self, instance: Instance, candidate: Candidate, limit: Cost | None) -> int | None:
         """Makespan of the whole prompt; None when it is above the limit."""

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ssmopt.autotile.points import Point
+from ssmopt.autotile.points import Point, most_cores
 from ssmopt.autotile.search import Candidate, Cost, TilingSearch, period_tokens
+from ssmopt.bounds import best, lower_bounds
+from ssmopt.errors import CapacityError
 from ssmopt.folding.plan import ROUNDS, PeriodicVariant, fold_short, short_tokens
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
+
+_ROUND_TOKENS = (64, 128, 256, 512)
+"""Tokens of the rounds that the search begins with on many cores."""
+
+_MOST_DECODED = 200_000
+"""Tiles of the rounds that are decoded for a candidate on many cores, which need many of them."""
+
+_OF_ONE_ROUND = 12
+"""Candidates that are tried for each of them."""
 
 
 class PeriodicSearch(TilingSearch):
@@ -25,6 +37,31 @@ class PeriodicSearch(TilingSearch):
     ):
         super().__init__(problem, floor, should_stop, on_candidate)
         self.few_tiles = self.max_tiles = 1 << 62
+        if most_cores(problem) > 1:
+            self.most_decoded, self.most_uses = _MOST_DECODED, 1 << 62
+
+    def starts(self) -> list[Candidate]:
+        """As for any prompt; with many cores, from what suits a prompt of one round, as candidates are costly there."""
+        found = sorted(self._of_one_round()) if most_cores(self.problem) > 1 else []
+        return [candidate for _, _, candidate in found] or super().starts()
+
+    def _of_one_round(self) -> Iterator[tuple[Cost, int, Candidate]]:
+        """The best of a few candidates for prompts of one round, repeated."""
+        for tokens in _ROUND_TOKENS:
+            if short_tokens(self.problem, tokens, ROUNDS) > self.problem.seq_len:
+                return
+            once = dataclasses.replace(self.problem, seq_len=tokens)
+            search = TilingSearch(once, best(lower_bounds(once)).cycles, None, None)
+            search.should_stop = lambda _, search=search: search.tried >= _OF_ONE_ROUND or self.finished
+            try:
+                found = search.run()
+            except CapacityError:
+                continue
+            point = dataclasses.replace(found.point, loop_order="tokens", tokens=tokens)
+            candidate = dataclasses.replace(found, point=point)
+            cost = self.cost_of(candidate, None)
+            if cost is not None:
+                yield cost, tokens, candidate
 
     def _admits(self, point: Point) -> bool:
         return point.loop_order == "tokens" and self._decoded_tokens(point) <= self.problem.seq_len
@@ -71,5 +108,5 @@ def search_periodic(
         No candidate fits the memory.
     """
     search = PeriodicSearch(problem, floor, should_stop, on_candidate)
-    best = search.run()
-    return PeriodicChoice(best.point.tiling(problem), PeriodicVariant(best.variant), search.tried)
+    found = search.run()
+    return PeriodicChoice(found.point.tiling(problem), PeriodicVariant(found.variant), search.tried)
