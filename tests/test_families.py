@@ -61,7 +61,7 @@ def test_every_heuristic_gives_a_valid_schedule(case: str, name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_default_solver_chooses_a_tiling(case: str) -> None:
-    result = ssmopt.solve(CASES[case], time_limit=2, workers=2)
+    result = ssmopt.solve(CASES[case], work_limit=0.4)
     assert result.schedule is not None
     assert validate(result.instance, result.schedule) == []
     assert result.lower_bound <= result.schedule.makespan

@@ -20,9 +20,6 @@ from ssmopt.files.tiling import read_schedule_tiling
 from ssmopt.validate import validate
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(ssmopt.__file__).parents[1])}
-FIRST_LINE_SECONDS = 3
-"""How soon the first line of progress must come; the tests allow three times that on a busy machine."""
-
 DONE_EARLY = "mamba-130m-marca-L1"
 """Solved to proved optimality about when the signal comes."""
 
@@ -47,13 +44,11 @@ def command(*args: str) -> list[str]:
 
 def started(folder: Path, *args: str) -> subprocess.Popen[str]:
     """A run that has printed its first line; the rest of its stderr is read and dropped."""
-    began = time.monotonic()
     process = subprocess.Popen(
         command(*args), cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("solving")
-    assert time.monotonic() - began < 3 * FIRST_LINE_SECONDS
     threading.Thread(target=process.stderr.read, daemon=True).start()
     return process
 
