@@ -61,12 +61,13 @@ def test_every_heuristic_gives_a_valid_schedule(case: str, name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_default_solver_chooses_a_tiling(case: str) -> None:
-    result = ssmopt.solve(CASES[case], work_limit=0.4)
+    unlike = case == "two kinds of core"
+    result = ssmopt.solve(CASES[case], work_limit=0.4 if unlike else 0.1)
     assert result.schedule is not None
     assert validate(result.instance, result.schedule) == []
     assert result.lower_bound <= result.schedule.makespan
     assert result.gap is not None
-    assert result.gap < (3 if case == "two kinds of core" else 0.9)  # overheads count on blocks this small
+    assert result.gap < (3 if unlike else 0.9)  # overheads count on blocks this small
 
 
 def test_what_has_no_form_is_solved_in_every_form() -> None:
