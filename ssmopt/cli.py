@@ -18,6 +18,7 @@ from ssmopt.commands.allocate import allocate
 from ssmopt.commands.bounds import bounds
 from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
+from ssmopt.commands.explain import explain
 from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -25,6 +26,7 @@ from ssmopt.commands.output import complain, say
 from ssmopt.commands.run import run
 from ssmopt.commands.show import show
 from ssmopt.commands.solve import solve
+from ssmopt.commands.trace import trace
 from ssmopt.commands.validate import validate
 from ssmopt.errors import InputError, SsmoptError
 
@@ -67,6 +69,8 @@ app = typer.Typer(
 app.command("solve")(solve)
 app.command("compare")(compare)
 app.command("validate")(validate)
+app.command("explain")(explain)
+app.command("trace")(trace)
 app.command("allocate")(allocate)
 app.command("run")(run)
 app.command("list")(list_names)
