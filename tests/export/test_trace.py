@@ -137,15 +137,21 @@ def test_the_checker_refuses_what_breaks_a_rule(tmp_path: Path) -> None:
     first = {phase: next(i for i, e in enumerate(events) if e["ph"] == phase) for phase in "XCsfM"}
     last_x = max(i for i, e in enumerate(events) if e["ph"] == "X")
 
+    long = next(e for e in events if e["ph"] == "X" and e["dur"] > 1)
+
     def broken(index: int, **change: object) -> list[dict[str, object]]:
         return [{**event, **change} if i == index else event for i, event in enumerate(events)]
 
     cases = {
-        "time": broken(last_x, ts=-1), "zero": broken(first["X"], dur=0), "flow": broken(first["f"], id=10**6),
-        "binding": broken(first["s"], tid=99), "phase": broken(first["C"], ph="Q"),
-        "unnamed": events[first["X"]:], "overlap": broken(first["X"], dur=10**6),
+        "time": broken(last_x, ts=-1),
+        "zero": broken(first["X"], dur=0),
+        "flow": broken(first["f"], id=10**6),
+        "binding": broken(first["s"], tid=99),
+        "phase": broken(first["C"], ph="Q"),
+        "unnamed": events[first["X"] :],
+        "overlap": sorted([*events, {**long, "ts": long["ts"] + 1}], key=lambda e: int(e["ts"])),
         "end": [e for i, e in enumerate(events) if i != first["f"]],
-    }  # fmt: skip
+    }
     for name, changed in cases.items():
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({**good, "traceEvents": changed}))
