@@ -23,6 +23,7 @@ from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
 from ssmopt.commands.output import complain, say
+from ssmopt.commands.report import report
 from ssmopt.commands.run import run
 from ssmopt.commands.show import show
 from ssmopt.commands.solve import solve
@@ -71,6 +72,7 @@ app.command("compare")(compare)
 app.command("validate")(validate)
 app.command("explain")(explain)
 app.command("trace")(trace)
+app.command("report")(report)
 app.command("allocate")(allocate)
 app.command("run")(run)
 app.command("list")(list_names)
