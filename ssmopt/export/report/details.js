@@ -36,7 +36,7 @@ class Details {
       box.append(element("p", `${size(r.tensorBytes[r.transferTensor[t]])} from ${route}`));
     }
     box.append(element("h4", "Why it starts then"), this.why(a));
-    if (r.inChain[a]) box.append(element("p", "On the critical chain: later, and the schedule is longer.", "chain-note"));
+    if (r.inChain[a]) box.append(element("p", "On the critical chain.", "chain-note"));
     if (r.isTile(a)) {
       this.tensors("Reads", a, "reads");
       this.tensors("Adds to", a, "adds");
