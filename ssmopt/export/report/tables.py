@@ -10,7 +10,7 @@ from ssmopt.bounds import instance_bounds, lower_bounds
 from ssmopt.experiments.compare import Comparison
 from ssmopt.explain import Explanation
 from ssmopt.explain.idle import Idle
-from ssmopt.export.markup import Markup, escaped, table
+from ssmopt.export.markup import NUMBER, Markup, escaped, table
 from ssmopt.export.palette import operator_styles, stage_order
 from ssmopt.export.units import megabytes, percent, size, whole
 from ssmopt.instance import Instance
@@ -143,7 +143,7 @@ def idle_table(idle: Sequence[Idle], makespan: int) -> Markup:
     # Heads are text elsewhere; here they carry the colours of the bars.
     plain = table([*heads, *(f"{name}>" for name in _IDLE_COLOURS)], rows)
     for name, mark in zip(_IDLE_COLOURS, marks, strict=True):
-        plain = Markup(plain.replace(f'<th class="number">{name}</th>', f'<th class="number">{mark}</th>', 1))
+        plain = Markup(plain.replace(f"<th{NUMBER}>{name}</th>", f"<th{NUMBER}>{mark}</th>", 1))
     return plain
 
 
