@@ -82,7 +82,7 @@ class TestExplain:
 class TestFiles:
     def test_report_and_trace(self, run: Run) -> None:
         run(*SOLVE)
-        outcome = run("report", SCHEDULE, "-o", "a.html", "--time-limit", "5")
+        outcome = run("report", SCHEDULE, "-o", "a.html", "--time-limit", "1")
         assert outcome.code == 0
         assert "baselines" in outcome.err  # a progress line
         page = Path("a.html").read_text(encoding="utf-8")
@@ -108,19 +108,8 @@ class TestFiles:
         assert "heft" in Path("a.html").read_text(encoding="utf-8")
 
     def test_periodic_schedules_show_the_rounds_that_they_repeat(self, run: Run) -> None:
-        solve = (
-            "solve",
-            *TINY[:4],
-            "--seq-len",
-            "900",
-            "--quiet",
-            "--no-plot",
-            "--solver",
-            "periodic",
-            "--work-limit",
-            "1",
-        )
-        assert run(*solve, "-o", "long.json", "--report", "a.html", "--trace", "a.json").code == 0
+        solve = ("solve", *TINY[:4], "--seq-len", "900", "--solver", "periodic", "--quiet", "--no-plot")
+        assert run(*solve, "--time-limit", "1", "-o", "long.json", "--report", "a.html", "--trace", "a.json").code == 0
         outcome = run("explain", "long.json", "--no-gains")
         assert outcome.code == 0
         assert "of 900 tokens" in outcome.out
