@@ -83,7 +83,8 @@ def write_trace(path: str | os.PathLike[str], instance: Instance, schedule: Sche
         The name ends otherwise, or the file cannot be written.
     """
     check_trace_name(path)
-    lines = [json.dumps(event, separators=(",", ":"), ensure_ascii=True) for event in trace_events(instance, schedule)]
+    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+    lines = [encode(event) for event in trace_events(instance, schedule)]
     about = json.dumps(
         {
             "instance": instance.name,

@@ -7,7 +7,7 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from ssmopt.bounds import bounds_of
+from ssmopt.bounds import best, instance_bounds, lower_bounds
 from ssmopt.experiments.compare import Comparison
 from ssmopt.explain import Explanation, explain
 from ssmopt.export.markup import Markup, escaped
@@ -63,7 +63,9 @@ def report_html(
     """
     if explanation is None:
         explanation = explain(instance, schedule, gains=False)
-    bound, tile_bound = bounds_of(instance)
+    tiled = instance_bounds(instance)
+    untiled = [] if instance.problem is None else lower_bounds(instance.problem)
+    bound, tile_bound = best(untiled or tiled), best([*untiled, *tiled])
     meta, arrays = report_data(instance, schedule, explanation, bound.cycles)
     directory, block = packed(arrays)
     sections = [
@@ -76,7 +78,7 @@ def report_html(
     if comparison is not None:
         compared = comparison_table(comparison, instance, schedule, bound.cycles)
         sections.append(_section("comparison", "Comparison", compared, _COMPARISON))
-    sections.append(_section("bounds", "Bounds", bound_table(instance), _BOUNDS))
+    sections.append(_section("bounds", "Bounds", bound_table(untiled, tiled), _BOUNDS))
     facts = _facts(instance, schedule)
     facts += [
         ("lower bound", f"{whole(bound.cycles)} cycles", bound.reason),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssmopt.bounds import instance_bounds, lower_bounds
 from ssmopt.experiments.compare import Comparison
 from ssmopt.explain import Explanation
 from ssmopt.explain.idle import Idle
@@ -58,14 +57,12 @@ def operator_table(instance: Instance, schedule: Schedule) -> Markup:
     return table(heads, rows)
 
 
-def bound_table(instance: Instance) -> Markup:
-    """All bounds with their reasons, the largest first."""
-    rows: list[tuple[str, str, Bound]] = []
-    if instance.problem is not None:
-        rows += [("any tiling", "", bound) for bound in lower_bounds(instance.problem)]
-    rows += [("these tiles", "", bound) for bound in instance_bounds(instance)]
-    rows.sort(key=lambda row: -row[2].cycles)
-    return table(("cycles>", "holds for", "reason"), [(whole(b.cycles), scope, b.reason) for scope, _, b in rows])
+def bound_table(untiled: Sequence[Bound], tiled: Sequence[Bound]) -> Markup:
+    """Bounds under any tiling and bounds of the tiles, with their reasons, the largest first."""
+    rows = [("any tiling", bound) for bound in untiled] + [("these tiles", bound) for bound in tiled]
+    rows.sort(key=lambda row: -row[1].cycles)
+    heads = ("cycles>", "holds for", "reason")
+    return table(heads, [(whole(bound.cycles), scope, bound.reason) for scope, bound in rows])
 
 
 def comparison_table(comparison: Comparison, instance: Instance, schedule: Schedule, lower_bound: int | None) -> Markup:
