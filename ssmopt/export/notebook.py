@@ -15,6 +15,7 @@ from ssmopt.instance import KINDS, NOT_ADMISSIBLE, Instance
 
 if TYPE_CHECKING:
     from ssmopt.experiments.compare import Comparison
+    from ssmopt.explain import Explanation
     from ssmopt.result import Result
     from ssmopt.schedule import Schedule
 
@@ -90,6 +91,33 @@ def comparison_html(comparison: Comparison) -> str:
     failed = [(name, reason) for name, reason in comparison.failures]
     more = [table(("without a schedule", "reason"), failed)] if failed else []
     return _box("Comparison", comparison.instance, Markup(f"<p>{escaped(bound)}</p>"), table(heads, rows), *more)
+
+
+def explanation_html(explanation: Explanation) -> str:
+    """Tables of an explanation: the critical chain in one line, idle times by cause, and larger machines."""
+    makespan = max(explanation.schedule.makespan, 1)
+    spent = ", ".join(f"{name} {percent(share)}" for name, share in explanation.chain_shares())
+    idle = [
+        (
+            one.resource,
+            *(
+                percent(part / (one.lanes * makespan)) if part else "-"
+                for part in (one.busy, one.transfer, one.dependence, one.space, one.held, one.done)
+            ),
+        )
+        for one in explanation.idle
+    ]
+    parts = [
+        _pairs([("makespan", f"{whole(explanation.schedule.makespan)} cycles"), ("critical chain", spent)]),
+        table(("", "busy>", "transfer>", "dependence>", "space>", "held back>", "nothing left>"), idle),
+    ]
+    if explanation.gains:
+        gains = [
+            (gain.change, whole(gain.bound.cycles), percent(gain.most), whole(gain.found), gain.bound.reason)
+            for gain in explanation.gains
+        ]
+        parts.append(table(("machine", "at best>", "gain at most>", "same order>", "what bounds it"), gains))
+    return _box("Explanation", explanation.instance.name, *parts)
 
 
 def instance_html(instance: Instance) -> str:

@@ -97,6 +97,15 @@ def test_a_comparison_shows_every_solver() -> None:
         assert part in told
 
 
+def test_an_explanation_shows_chain_idle_times_and_gains() -> None:
+    instance, schedule = feasible()
+    found = ssmopt.explain(instance, schedule)
+    told = words(found._repr_html_())
+    for part in ("critical chain", "nothing left", "SRAM x2", f"{found.gains[0].bound.cycles:,}"):
+        assert part in told
+    assert found.gains[0].change in told
+
+
 @pytest.mark.parametrize("n", [600, 60_000])
 def test_the_small_picture_stays_small_and_keeps_the_shares(n: int) -> None:
     instance, schedule = many_tiles(n, 2)

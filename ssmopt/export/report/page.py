@@ -82,7 +82,11 @@ def report_html(
     facts = _facts(instance, schedule)
     facts += [
         ("lower bound", f"{whole(bound.cycles)} cycles", bound.reason),
-        ("gap", percent(relative_gap(schedule.makespan, bound.cycles)), "to the lower bound under any tiling"),
+        (
+            "gap",
+            percent(relative_gap(schedule.makespan, bound.cycles)),
+            "to the lower bound" + ("" if instance.problem is None else " under any tiling"),
+        ),
         ("instance gap", percent(relative_gap(schedule.makespan, tile_bound.cycles)), tile_bound.reason),
     ]
     links = [
@@ -129,10 +133,7 @@ _BOUNDS = "No schedule is shorter than any of these; the largest counts."
 
 
 def _chain_words(explanation: Explanation) -> str:
-    makespan = max(explanation.schedule.makespan, 1)
-    spent = [f"{name} {percent(cycles / makespan)}" for name, cycles in explanation.chain_cycles.items()]
-    if explanation.chain_wait:
-        spent.append(f"held back {percent(explanation.chain_wait / makespan)}")
+    spent = [f"{name} {percent(share)}" for name, share in explanation.chain_shares()]
     count = len(explanation.stretches)
     return (
         f"From the end back, each time to what was waited for: {len(explanation.chain):,} steps in {count:,} stretches "

@@ -16,7 +16,7 @@ from ssmopt.instance import Instance
 from ssmopt.result import Bound, relative_gap
 from ssmopt.schedule import Schedule
 
-_STRETCHES = 20
+_STRETCHES, _BOUNDS = 20, 16  # rows of the tables
 
 _IDLE_COLOURS = {
     "busy": "#0072b2", "transfer": "#e69f00", "dependence": "#cc79a7", "space": "#009e73", "held back": "#999999",
@@ -62,7 +62,9 @@ def bound_table(untiled: Sequence[Bound], tiled: Sequence[Bound]) -> Markup:
     rows = [("any tiling", bound) for bound in untiled] + [("these tiles", bound) for bound in tiled]
     rows.sort(key=lambda row: -row[1].cycles)
     heads = ("cycles>", "holds for", "reason")
-    return table(heads, [(whole(bound.cycles), scope, bound.reason) for scope, bound in rows])
+    shown = table(heads, [(whole(bound.cycles), scope, bound.reason) for scope, bound in rows[:_BOUNDS]])
+    left = len(rows) - _BOUNDS
+    return Markup(f"{shown}<p>and {left} smaller ones</p>") if left > 0 else shown
 
 
 def comparison_table(comparison: Comparison, instance: Instance, schedule: Schedule, lower_bound: int | None) -> Markup:
