@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ from ssmopt.export.rows import draw_rows
 from ssmopt.export.units import cycles
 from ssmopt.instance import Instance
 from ssmopt.schedule import Schedule
+
+_LABEL_INCHES, _LEGEND_LINE_INCHES = 0.1, 0.16
 
 
 def draw_gantt(
@@ -42,10 +45,11 @@ def draw_gantt(
     rows, n_cores = gantt_rows(instance, schedule)
     ax = _new_axes(12.0, 1.6 + 0.35 * max(len(rows), 4)) if ax is None else ax
     span = max(schedule.makespan, lower_bound or 0, 1)
-    figure = ax.get_figure(root=True)
-    inches = ax.get_window_extent().width / (72.0 if figure is None else figure.dpi)
-    used = draw_rows(ax, rows, np.linspace(0, span, BINS + 1), inches / span)
+    used = draw_rows(ax, rows, np.linspace(0, span, BINS + 1), _inches(ax)[0] / span)
     dress(ax, [row for row, _, _ in rows], n_cores, span)
+    every = max(math.ceil(len(rows) * _LABEL_INCHES / max(_inches(ax)[1], 0.1)), 1)
+    if every > 1:  # no room for a label to each row
+        ax.set_yticks(range(0, len(rows), every), [row.label for row, _, _ in rows[::every]], fontsize=7)
     handles = [_patch(style) for style in dict.fromkeys(used)]
     if lower_bound is not None:
         ax.axvline(lower_bound, color=BOUND_COLOUR, linewidth=1.2, zorder=4)
@@ -115,4 +119,16 @@ def _finish(ax: Axes, handles: Sequence[Patch | Line2D]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: cycles(value)))
     ax.spines[["top", "right"]].set_visible(False)
     if handles:
-        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, frameon=False)
+        # As many columns as it takes to be no higher than the axes: a layout would shrink them otherwise.
+        lines = max(int(_inches(ax)[1] / _LEGEND_LINE_INCHES), 4)
+        ax.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=7, frameon=False,
+            ncols=-(-len(handles) // lines), columnspacing=1.0, labelspacing=0.3,
+        )  # fmt: skip
+
+
+def _inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes, as far as they are known before the figure is laid out."""
+    figure, extent = ax.get_figure(root=True), ax.get_window_extent()
+    dpi = 72.0 if figure is None else figure.dpi
+    return extent.width / dpi, extent.height / dpi
