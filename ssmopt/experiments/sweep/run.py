@@ -333,5 +333,10 @@ class _Run:
             raise self._broken("a worker process died")
 
     def _broken(self, reason: object) -> SsmoptError:
+        """What to raise when the executor is of no more use; what it has finished is recorded first."""
+        for future in [future for future in self.running if future.done()]:
+            point = self.running.pop(future)
+            if not future.cancelled() and future.exception() is None:
+                self._finish(point, future.result())
         kept = "" if self.store.file is None else f", which {self.store.file} keeps"
         return SsmoptError(f"the executor broke: {reason}; {self.done:,} of {self.total:,} points are finished{kept}")
