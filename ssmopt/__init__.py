@@ -9,6 +9,7 @@ from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError, SsmoptError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
+from ssmopt.exploration import Exploration, explore
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
 from ssmopt.library import load_hardware, load_model, load_problem
@@ -32,6 +33,7 @@ __all__ = [
     "Comparison",
     "Execution",
     "ExecutionError",
+    "Exploration",
     "Hardware",
     "InputError",
     "Instance",
@@ -51,6 +53,7 @@ __all__ = [
     "compare",
     "decode",
     "execute",
+    "explore",
     "load_hardware",
     "load_instance",
     "load_model",

@@ -10,7 +10,7 @@ from ssmopt.autotile.search import Candidate
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
-from ssmopt.exploration.machine_search import MachineSearch
+from ssmopt.exploration.machine_search import GOOD_ENOUGH, MachineSearch
 from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part, Row
 from ssmopt.exploration.space import Machine
 from ssmopt.hardware import Hardware
@@ -93,7 +93,7 @@ class Campaign:
             groups.setdefault((contender.machine.fraction, contender.machine.memory_share), []).append(contender)
         first = max(_LEAST_WORK, budget * _FIRST_SHARE / (len(groups) + 1))
         self._search(self.reference, first)
-        for leader, *_ in groups.values():
+        for leader in _by_turns([leader for leader, *_ in groups.values()]):
             self._search(leader, first)
         self._run_baseline()
         # Then other shapes, those first whose area and share have proved to be fast.
@@ -233,6 +233,16 @@ class Campaign:
             self.on_progress(Progress(self.stop.elapsed, phase, min(known, default=None), bound))
 
 
+def _by_turns(leaders: list[Contender]) -> list[Contender]:
+    """The first of each area, then the second of each, and so on: every area has an answer early."""
+    rank: dict[Fraction, int] = {}
+    turns = []
+    for leader in leaders:
+        turn = rank[leader.machine.fraction] = rank.get(leader.machine.fraction, 0) + 1
+        turns.append((turn, leader.bound, len(turns), leader))
+    return [leader for *_, leader in sorted(turns, key=lambda entry: entry[:3])]
+
+
 class Contender:
     """One machine, and what has been found for it so far."""
 
@@ -264,7 +274,7 @@ class Contender:
     @property
     def exhausted(self) -> bool:
         """Whether searching on would find nothing more."""
-        optimal = self.makespan is not None and self.makespan <= self.bound
+        optimal = self.makespan is not None and self.makespan <= self.bound * GOOD_ENOUGH
         done = [part.seq_len in self.searches and self.searches[part.seq_len].exhausted for part in self.parts]
         return optimal or (self.makespan is not None and all(done))
 

@@ -20,6 +20,12 @@ _MOST_PARTS = 8
 
 _STATE_TOKENS = (4, 2, 1)
 
+_BUILDING = 0.01
+"""Units of work that making the tiles of a candidate counts for, whatever their number."""
+
+GOOD_ENOUGH = 1.0005
+"""Within this factor of its bound a machine is not searched any further: others may still gain much more."""
+
 
 class MachineSearch(TilingSearch):
     """A search for tilings and orders with an allowance of work that can be raised.
@@ -45,7 +51,11 @@ class MachineSearch(TilingSearch):
 
     def is_late(self) -> bool:
         """Whether the allowance is used up, or everything has to end."""
-        return self.work >= self.allowed or self.stop()
+        return self.work >= self.allowed or self.stop() or self.is_good_enough()
+
+    def is_good_enough(self) -> bool:
+        """Whether so little is left to gain that it is worth no work."""
+        return self.best is not None and self.makespan <= self.floor * GOOD_ENOUGH
 
     def go_on(self, work: float, seeds: Iterable[Candidate] = ()) -> None:
         """Search on for so many more units of work; the first time until anything is found.
@@ -77,7 +87,7 @@ class MachineSearch(TilingSearch):
             self.descend(self.best)
             start = None if self.finished else next(self._more, None)
             if start is None:
-                self.exhausted = not self.finished
+                self.exhausted = not self.finished or self.is_good_enough()
                 return
             self.descend(start)
 
@@ -86,6 +96,8 @@ class MachineSearch(TilingSearch):
         known = self._rejected.get(candidate)
         if known is not None and limit is not None and limit <= known:
             return None
+        if candidate not in self.known:
+            self._work_done(_BUILDING)
         cost = super().cost_of(candidate, limit)
         if cost is None and limit is not None:
             self._rejected[candidate] = limit
