@@ -204,9 +204,10 @@ def _show(found: Exploration) -> None:
     )
     if found.front:
         say(heading("Pareto front: no machine found is both smaller and faster"), _table(found, found.front))
-    by_share = [row for row in _fastest_of_shares(found) if row not in found.front]
+    shown = {(row.machine.fraction, row.machine.memory_share) for row in found.front}
+    by_share = [r for r in _fastest_of_shares(found) if (r.machine.fraction, r.machine.memory_share) not in shown]
     if by_share:
-        say(heading("the fastest of each other memory share"), _table(found, by_share))
+        say(heading("the fastest of every other memory share"), _table(found, by_share))
 
 
 def _table(found: Exploration, rows: list[Row]) -> Table:

@@ -236,7 +236,7 @@ class Campaign:
 def _by_turns(leaders: list[Contender]) -> list[Contender]:
     """The first of each area, then the second of each, and so on: every area has an answer early."""
     rank: dict[Fraction, int] = {}
-    turns = []
+    turns: list[tuple[int, int, int, Contender]] = []
     for leader in leaders:
         turn = rank[leader.machine.fraction] = rank.get(leader.machine.fraction, 0) + 1
         turns.append((turn, leader.bound, len(turns), leader))

@@ -152,11 +152,15 @@ class Exploration:
 
     @property
     def front(self) -> list[Row]:
-        """Machines of which no other is both as small and as fast, the smallest first."""
+        """The fastest machine of each area that is faster than all of smaller areas, the smallest first.
+
+        Areas are those that machines were made for; what is on them may fall short by less than a row of an array.
+        """
         found: list[Row] = []
-        for row in sorted(self._solved(), key=lambda row: (row.machine.area_mm2, row.makespan or 0)):
-            if not found or (row.makespan or 0) < (found[-1].makespan or 0):
-                found.append(row)
+        for fraction in sorted({row.machine.fraction for row in self.rows}):
+            best = self.best_of(fraction)
+            if best is not None and (not found or (best.makespan or 0) < (found[-1].makespan or 0)):
+                found.append(best)
         return found
 
     def best_of(self, fraction: Fraction) -> Row | None:
