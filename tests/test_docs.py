@@ -67,7 +67,7 @@ def test_the_periodic_schedule_has_the_keys_of_the_schema() -> None:
     del document["tiling"]["..."]
     for part in ("prologue", "body", "epilogue"):
         assert set(inside[part]) == set(expected["properties"][part]["required"])
-        inside[part] = dict.fromkeys(inside[part], [])
+        inside[part] = {key: [] for key in inside[part]}
     jsonschema.validate(document, schema)
 
 
