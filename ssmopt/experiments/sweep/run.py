@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 """How often a signal is looked for while all workers are busy."""
 
 _CRASHES = 2
-"""A point whose process died so often, the last time with no other point running, is to blame for it."""
+"""A point that took its process, or several on a cluster, with it so often is to blame for it."""
 
 
 def sweep(
@@ -278,7 +278,11 @@ class _Run:
             if not self.signals.number:
                 raise self._broken("its tasks were cancelled") from None
             return
-        except Exception as error:  # what the executor itself has to say, such as that a worker died again and again
+        except Exception as error:  # what the executor itself has to say, such as that workers died of this point
+            self.crashes[point.key] = self.crashes.get(point.key, 0) + 1
+            if self.crashes[point.key] < _CRASHES:  # It may only have been there when they did.
+                self.todo.append(point)
+                return
             outcome = Outcome(None, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
         self._finish(point, outcome)
 
