@@ -17,6 +17,7 @@ from ssmopt.experiments.sweep.frame import RESULT_FIELDS, SweepResult, axis_colu
 from ssmopt.experiments.sweep.job import Job, Outcome
 from ssmopt.experiments.sweep.monotone import Contender, best_smaller, taken_over, with_own_fields
 from ssmopt.experiments.sweep.packing import unpack
+from ssmopt.experiments.sweep.plugin import Plugin, load_all
 from ssmopt.experiments.sweep.points import Point, code_version, points_of
 from ssmopt.experiments.sweep.progress import SweepListener, SweepProgress, showing_sweep
 from ssmopt.experiments.sweep.spec import SweepSpec, make_sweep
@@ -41,6 +42,7 @@ def sweep(
     progress: bool | SweepListener | None = None,
     retry_failed: bool = False,
     monotone: bool = True,
+    plugins: Sequence[PathLike] = (),
 ) -> SweepResult:
     """Solve every combination of some parameters' values.
 
@@ -72,6 +74,8 @@ def sweep(
     monotone
         Whether a point with more memory takes over the schedule of one with less where that is better, so that more
         memory never gives a worse answer.
+    plugins
+        Python files that register solvers; every worker process runs them.
 
     Returns
     -------
@@ -85,9 +89,10 @@ def sweep(
     SsmoptError
         The executor broke.
     """
+    known = load_all(plugins)
     return run_sweep(
         make_sweep(axes, fixed), store=store, executor=executor, workers=workers, progress=progress,
-        retry_failed=retry_failed, monotone=monotone,
+        retry_failed=retry_failed, monotone=monotone, plugins=known,
     )  # fmt: skip
 
 
@@ -100,11 +105,12 @@ def run_sweep(
     progress: bool | SweepListener | None = None,
     retry_failed: bool = False,
     monotone: bool = True,
+    plugins: Mapping[str, Plugin] | None = None,
 ) -> SweepResult:
-    """`sweep`, for what a file has said."""
+    """`sweep`, for what a file has said; ``plugins`` says where solvers are from that are not the project's own."""
     if workers is not None and workers < 1:
         raise InputError(f"the number of workers must be positive, not {workers}")
-    points = points_of(spec)
+    points = points_of(spec, plugins)
     with locked(store), Store(store) as results, Signals() as signals:
         number = results.begin(points, tuple(spec.axes))
         with showing_sweep(progress) as listener:
@@ -255,7 +261,7 @@ class _Run:
         while waiting and (window is None or len(self.running) < window):
             point = waiting.popleft()
             try:
-                future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version()))
+                future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version(), point.plugin))
             except BrokenExecutor:
                 waiting.appendleft(point)
                 self._restart(runner)
