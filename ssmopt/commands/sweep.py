@@ -116,6 +116,8 @@ def sweep(
         raise InputError("--show only shows: it goes with --csv, --parquet and --json", key="--show")
     if address is not None and executor is not Where.dask:
         raise InputError("only a Dask cluster has an address; add --executor dask", key="--address")
+    if address is not None and workers is not None:
+        raise InputError("a cluster at an address has its own number of workers", key="--workers")
 
     from ssmopt.experiments.sweep import read_results, read_sweep, run_sweep
     from ssmopt.experiments.sweep.frame import check_parquet
@@ -151,7 +153,7 @@ def sweep(
     if as_json:
         say_json(result.as_dict())
     else:
-        say(heading(_summary(result)), _table(result))
+        say(heading(_summary(result)), *([_table(result)] if result.rows else []))
         if file is not None:
             written.insert(0, store or STORE)
         for path in written:

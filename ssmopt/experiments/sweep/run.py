@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections import deque
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ssmopt.errors import InputError, SsmoptError
-from ssmopt.experiments.sweep.executors import Pool, Runner
+from ssmopt.experiments.sweep.executors import Pool, Runner, default_workers
 from ssmopt.experiments.sweep.frame import RESULT_FIELDS, SweepResult, axis_column, joined
 from ssmopt.experiments.sweep.job import Job, Outcome
 from ssmopt.experiments.sweep.monotone import Contender, best_smaller, taken_over, with_own_fields
@@ -204,7 +203,7 @@ def _makespan(result: Stored) -> int | None:
 
 @contextmanager
 def _runner(executor: Executor | None, workers: int | None, jobs: int) -> Iterator[Runner]:
-    runner = Pool(min(workers or os.cpu_count() or 1, jobs)) if executor is None else Runner(executor)
+    runner = Pool(min(workers or default_workers(), jobs)) if executor is None else Runner(executor)
     try:
         yield runner
     finally:

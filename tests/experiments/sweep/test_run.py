@@ -124,6 +124,20 @@ def test_a_point_that_kills_its_process_is_found_and_the_others_go_on(monkeypatc
     assert reasons == {2048: None, 4096: "its process died: killed, or out of memory", 8192: None}
 
 
+@pytest.mark.parametrize(("times", "error"), [(1, None), (2, "ConnectionError: worker lost")])
+def test_what_the_executor_says_of_a_point_counts_the_second_time(times: int, error: str | None) -> None:
+    """A worker that dies takes points with it that have nothing to do with it."""
+    left = [ConnectionError("worker lost")] * times
+
+    def sometimes(_: int) -> None:
+        if left:
+            raise left.pop()
+
+    (row,) = ssmopt.sweep({"seed": [0]}, fixed=FIXED, executor=Inline(sometimes))
+    assert row["error"] == error
+    assert row["valid"] == (error is None)
+
+
 class BreaksDown(Inline):
     """Breaks after the first job."""
 
