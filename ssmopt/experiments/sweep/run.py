@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections import deque
@@ -12,11 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from ssmopt.errors import InputError, SsmoptError
-from ssmopt.experiments.sweep.executors import Pool, Runner
+from ssmopt.experiments.sweep.executors import Pool, Runner, default_workers
 from ssmopt.experiments.sweep.frame import RESULT_FIELDS, SweepResult, axis_column, joined
 from ssmopt.experiments.sweep.job import Job, Outcome
 from ssmopt.experiments.sweep.monotone import Contender, best_smaller, taken_over, with_own_fields
 from ssmopt.experiments.sweep.packing import unpack
+from ssmopt.experiments.sweep.plugin import Plugin, load_all
 from ssmopt.experiments.sweep.points import Point, code_version, points_of
 from ssmopt.experiments.sweep.progress import SweepListener, SweepProgress, showing_sweep
 from ssmopt.experiments.sweep.spec import SweepSpec, make_sweep
@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 """How often a signal is looked for while all workers are busy."""
 
 _CRASHES = 2
-"""A point whose process died so often, the last time with no other point running, is to blame for it."""
+"""A point that took its process, or several on a cluster, with it so often is to blame for it."""
 
 
 def sweep(
@@ -41,6 +41,7 @@ def sweep(
     progress: bool | SweepListener | None = None,
     retry_failed: bool = False,
     monotone: bool = True,
+    plugins: Sequence[PathLike] = (),
 ) -> SweepResult:
     """Solve every combination of some parameters' values.
 
@@ -72,6 +73,8 @@ def sweep(
     monotone
         Whether a point with more memory takes over the schedule of one with less where that is better, so that more
         memory never gives a worse answer.
+    plugins
+        Python files that register solvers; every worker process runs them.
 
     Returns
     -------
@@ -85,9 +88,10 @@ def sweep(
     SsmoptError
         The executor broke.
     """
+    known = load_all(plugins)
     return run_sweep(
         make_sweep(axes, fixed), store=store, executor=executor, workers=workers, progress=progress,
-        retry_failed=retry_failed, monotone=monotone,
+        retry_failed=retry_failed, monotone=monotone, plugins=known,
     )  # fmt: skip
 
 
@@ -100,11 +104,12 @@ def run_sweep(
     progress: bool | SweepListener | None = None,
     retry_failed: bool = False,
     monotone: bool = True,
+    plugins: Mapping[str, Plugin] | None = None,
 ) -> SweepResult:
-    """`sweep`, for what a file has said."""
+    """`sweep`, for what a file has said; ``plugins`` says where solvers are from that are not the project's own."""
     if workers is not None and workers < 1:
         raise InputError(f"the number of workers must be positive, not {workers}")
-    points = points_of(spec)
+    points = points_of(spec, plugins)
     with locked(store), Store(store) as results, Signals() as signals:
         number = results.begin(points, tuple(spec.axes))
         with showing_sweep(progress) as listener:
@@ -198,7 +203,7 @@ def _makespan(result: Stored) -> int | None:
 
 @contextmanager
 def _runner(executor: Executor | None, workers: int | None, jobs: int) -> Iterator[Runner]:
-    runner = Pool(min(workers or os.cpu_count() or 1, jobs)) if executor is None else Runner(executor)
+    runner = Pool(min(workers or default_workers(), jobs)) if executor is None else Runner(executor)
     try:
         yield runner
     finally:
@@ -255,7 +260,7 @@ class _Run:
         while waiting and (window is None or len(self.running) < window):
             point = waiting.popleft()
             try:
-                future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version()))
+                future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version(), point.plugin))
             except BrokenExecutor:
                 waiting.appendleft(point)
                 self._restart(runner)
@@ -278,7 +283,11 @@ class _Run:
             if not self.signals.number:
                 raise self._broken("its tasks were cancelled") from None
             return
-        except Exception as error:  # what the executor itself has to say, such as that a worker died again and again
+        except Exception as error:  # what the executor itself has to say, such as that workers died of this point
+            self.crashes[point.key] = self.crashes.get(point.key, 0) + 1
+            if self.crashes[point.key] < _CRASHES:  # It may only have been there when they did.
+                self.todo.append(point)
+                return
             outcome = Outcome(None, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
         self._finish(point, outcome)
 
