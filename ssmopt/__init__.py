@@ -9,6 +9,7 @@ from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError, SsmoptError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
+from ssmopt.experiments.sweep import SweepResult, monotone_in_memory, sweep
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
 from ssmopt.library import load_hardware, load_model, load_problem
@@ -44,6 +45,7 @@ __all__ = [
     "Schedule",
     "SolverError",
     "SsmoptError",
+    "SweepResult",
     "Tiling",
     "__version__",
     "allocate",
@@ -56,7 +58,9 @@ __all__ = [
     "load_model",
     "load_problem",
     "minimum_capacity",
+    "monotone_in_memory",
     "register_solver",
     "solve",
+    "sweep",
     "validate",
 ]
