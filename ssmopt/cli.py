@@ -26,6 +26,7 @@ from ssmopt.commands.output import complain, say
 from ssmopt.commands.run import run
 from ssmopt.commands.show import show
 from ssmopt.commands.solve import solve
+from ssmopt.commands.sweep import sweep
 from ssmopt.commands.validate import validate
 from ssmopt.errors import InputError, SsmoptError
 
@@ -67,6 +68,7 @@ app = typer.Typer(
 )
 app.command("solve")(solve)
 app.command("compare")(compare)
+app.command("sweep")(sweep)
 app.command("validate")(validate)
 app.command("allocate")(allocate)
 app.command("run")(run)

@@ -6,7 +6,7 @@ import os
 import queue
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
 from typing import Any
@@ -113,12 +113,17 @@ def run_sweep(
                 with _runner(executor, workers, len(run.todo)) as runner:
                     run.everything(runner)
             if monotone and not signals.number:
-                run.report("comparing memories")
-                take_from_smaller(points, results, number, signals)
+                take_from_smaller(points, results, number, signals, lambda: run.report("comparing memories"))
         return read_rows(results, number, monotone=monotone, interrupted=signals.number)
 
 
-def take_from_smaller(points: Sequence[Point], store: Store, sweep: str, signals: Signals | None = None) -> None:
+def take_from_smaller(
+    points: Sequence[Point],
+    store: Store,
+    sweep: str,
+    signals: Signals | None = None,
+    on_take: Callable[[], None] | None = None,
+) -> None:
     """Write down which points of a sweep take the schedule of one with less memory; see `monotone`.
 
     What is there already and still right is left alone, so that the pass can be interrupted and repeated.
@@ -141,6 +146,8 @@ def take_from_smaller(points: Sequence[Point], store: Store, sweep: str, signals
         data = store.schedule(origin.key)
         if data is None:
             raise SsmoptError(f"{origin.problem.name}: its schedule is missing in {store.file}")
+        if on_take is not None:
+            on_take()
         mine = _makespan(own[point.key])
         result = taken_over(point.problem, point.solving.solver, unpack(data), origin.problem.name, mine)
         store.take(sweep, point.key, Taken(origin.key, with_own_fields(result.as_dict(), dict(own[point.key].fields))))
