@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssmopt.commands.options import JsonOption, QuietOption
-from ssmopt.commands.output import columns, say, say_json
+from ssmopt.commands.output import columns, complain, say, say_json
 from ssmopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ def figure(
     show_list: Annotated[bool, typer.Option("--list", help="Print what figures there are.")] = False,
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="Model, by name or file.")] = "mamba1-2.7b-n64",
     hardware: Annotated[str, typer.Option("--hardware", metavar="NAME", help="Hardware, by name or file.")] = "marca",
+    seq_len: Annotated[
+        list[int] | None,
+        typer.Option("--seq-len", metavar="N", min=1, max=2**31 - 1, show_default=False,
+                     help="Tokens instead of the figure's own; may be repeated."),
+    ] = None,
+    sram: Annotated[
+        list[str] | None,
+        typer.Option("--sram", metavar="SIZE", show_default=False,
+                     help="SRAM instead of the figure's own, where it varies; may be repeated."),
+    ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
@@ -64,13 +74,15 @@ def figure(
 
     [cyan]$ ssmopt figure memory --model mamba-2.8b --seconds 10[/cyan]
     """
-    from ssmopt.experiments.figures import FIGURES, FigureOptions, figure_kind, figure_paths
+    from ssmopt.experiments.figures import FIGURES, FigureInterrupted, FigureOptions, figure_kind, figure_paths
+    from ssmopt.files.yaml_reader import parse_size
 
     if show_list:
         _list(as_json)
         return
     if not names:
         raise InputError(f"expected the name of a figure: {', '.join(FIGURES)}", key="NAME")
+    srams = None if sram is None else [parse_size(size) for size in sram]
     kinds = [figure_kind(name) for name in dict.fromkeys(names)]
     for kind in kinds:
         figure_paths(kind.name, output)  # before anything is computed that could not be written
@@ -78,10 +90,14 @@ def figure(
     for kind in kinds:
         with _showing(kind.name, quiet=quiet or (as_json and not sys.stderr.isatty())) as listener:
             options = FigureOptions(
-                quick=quick, model=model, hardware=hardware, seconds=seconds, workers=workers,
-                store=output / f"{kind.name}.sqlite", on_progress=listener,
+                quick=quick, model=model, hardware=hardware, seq_lens=seq_len, srams=srams,
+                seconds=seconds, workers=workers, store=output / f"{kind.name}.sqlite", on_progress=listener,
             )  # fmt: skip
-            result = kind.make(options)
+            try:
+                result = kind.make(options)
+            except FigureInterrupted as stopped:
+                complain(f"{stopped}; the same command goes on from there")
+                raise typer.Exit(128 + stopped.number) from None
         paths = result.save(output)
         written.append((result, paths))
         if not as_json:

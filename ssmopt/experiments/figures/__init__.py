@@ -12,10 +12,11 @@ pandas data frame), ``figure`` (the picture, of matplotlib) and ``save(folder)``
 To add a figure: a file ``ssmopt/experiments/figures/NAME.py`` with two functions and a `FigureKind`,
 
 - ``data(options: FigureOptions) -> pandas.DataFrame``: the numbers, a row per point. ``options.quick`` asks for fewer
-  points; ``options.problem(seq_len, sram_bytes)``, ``options.load_model()`` and ``options.load_hardware()`` give what
-  the user asked for; ``options.each(points, describe)`` walks over points and reports progress, and
-  ``options.report(done, total, what)`` does where points are computed elsewhere; ``options.store`` is the SQLite file
-  in which finished points are kept;
+  points, and ``options.lengths(full, quick)`` says of which tokens; ``options.problem(seq_len, sram_bytes)``,
+  ``options.load_model()`` and ``options.load_hardware()`` give what the user asked for; ``options.each(points, describe)``
+  walks over points and reports progress, and ``options.report(done, total, what)`` does where points are computed
+  elsewhere; ``options.store`` is the SQLite file in which finished points are kept, and ``options.n_workers`` how many
+  are solved at once (`ssmopt.experiments.figures.solving` has both);
 - ``draw(frame) -> matplotlib.figure.Figure``: the picture, from nothing but the table
   (`ssmopt.experiments.figures.style` has colours, titles, notes and legends);
 - ``NAME = FigureKind("name", "what it shows, in a line", data, draw)``,
@@ -30,11 +31,22 @@ from types import MappingProxyType
 from typing import Any
 
 from ssmopt.errors import InputError, nearest
-from ssmopt.experiments.figures.base import FigureKind, FigureOptions, FigureProgress, FigureResult, figure_paths
+from ssmopt.experiments.figures.base import (
+    FigureInterrupted,
+    FigureKind,
+    FigureOptions,
+    FigureProgress,
+    FigureResult,
+    figure_paths,
+)
+from ssmopt.experiments.figures.fusion_schemes import FUSION_SCHEMES
+from ssmopt.experiments.figures.memory import MEMORY
 from ssmopt.experiments.figures.operations import OPERATIONS
 from ssmopt.experiments.figures.roofline import ROOFLINE
 
-FIGURES: Mapping[str, FigureKind] = MappingProxyType({kind.name: kind for kind in (ROOFLINE, OPERATIONS)})
+FIGURES: Mapping[str, FigureKind] = MappingProxyType(
+    {kind.name: kind for kind in (ROOFLINE, OPERATIONS, FUSION_SCHEMES, MEMORY)}
+)
 """All figures by name."""
 
 
@@ -66,15 +78,28 @@ def operations(**options: Any) -> FigureResult:
     return OPERATIONS.make(FigureOptions(**options))
 
 
+def fusion_schemes(**options: Any) -> FigureResult:
+    """Nine fusion schemes against the optimum and the bound; keywords as for `FigureOptions`."""
+    return FUSION_SCHEMES.make(FigureOptions(**options))
+
+
+def memory(**options: Any) -> FigureResult:
+    """Latency over SRAM; keywords as for `FigureOptions`."""
+    return MEMORY.make(FigureOptions(**options))
+
+
 __all__ = [
     "FIGURES",
+    "FigureInterrupted",
     "FigureKind",
     "FigureOptions",
     "FigureProgress",
     "FigureResult",
     "figure_kind",
     "figure_paths",
+    "fusion_schemes",
     "make_figure",
+    "memory",
     "operations",
     "roofline",
 ]

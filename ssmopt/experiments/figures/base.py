@@ -6,7 +6,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -54,6 +54,22 @@ FigureListener = Callable[[FigureProgress], None]
 """Called whenever a figure gets on."""
 
 
+class FigureInterrupted(KeyboardInterrupt):
+    """A signal ended a figure; its finished points are kept where there is a store.
+
+    Attributes
+    ----------
+    number
+        Number of the signal.
+    done, total
+        Points that are finished, and all.
+    """
+
+    def __init__(self, number: int, done: int, total: int):
+        super().__init__(f"interrupted with {done:,} of {total:,} points finished")
+        self.number, self.done, self.total = number, done, total
+
+
 @dataclass(frozen=True)
 class FigureOptions:
     """How a figure is made; every figure takes them all, and says if one means nothing to it.
@@ -64,6 +80,10 @@ class FigureOptions:
         Fewer points, and less time for each: a look in seconds instead of the picture for a paper.
     model, hardware
         What runs on what: names in the library, paths of YAML files, or objects.
+    seq_lens
+        Tokens instead of the figure's own.
+    srams
+        Bytes of SRAM instead of the figure's own, where it varies them.
     seconds
         Wall seconds that a solver may take for each point; None is the figure's own choice.
     workers
@@ -78,6 +98,8 @@ class FigureOptions:
     quick: bool = False
     model: str | Model = "mamba1-2.7b-n64"
     hardware: str | Hardware = "marca"
+    seq_lens: Sequence[int] | None = None
+    srams: Sequence[int] | None = None
     seconds: float | None = None
     workers: int | None = None
     store: str | os.PathLike[str] | None = None
@@ -89,11 +111,18 @@ class FigureOptions:
             raise InputError(f"the seconds per point must be positive, not {self.seconds}")
         if self.workers is not None and self.workers <= 0:
             raise InputError(f"the number of workers must be positive, not {self.workers}")
+        for name, values in (("tokens", self.seq_lens), ("bytes of SRAM", self.srams)):
+            if values is not None and not (values and all(value > 0 for value in values)):
+                raise InputError(f"expected positive numbers of {name}, not {list(values)}")
 
     @property
     def n_workers(self) -> int:
         """Points solved at once."""
         return self.workers or os.cpu_count() or 1
+
+    def lengths(self, full: Sequence[int], quick: Sequence[int]) -> tuple[int, ...]:
+        """The tokens that were asked for, or else a figure's own for its full or its quick form, ascending."""
+        return tuple(sorted(set(self.seq_lens or (quick if self.quick else full))))
 
     def load_model(self) -> Model:
         """The model, read from the library where it is only named."""

@@ -106,7 +106,7 @@ def operator_type(name: str) -> str:
 
 def _cases(options: FigureOptions, transformer: Transformer) -> Iterator[_Case]:
     model = options.load_model()
-    for length in QUICK_LENGTHS if options.quick else LENGTHS:
+    for length in options.lengths(LENGTHS, QUICK_LENGTHS):
         for phase, tokens in ((PREFILL, length), (DECODE, 1)):
             problem = options.problem(tokens)
             update = options.problem(tokens, scope="state-update")

@@ -51,8 +51,8 @@ class Series:
         }  # fmt: skip
 
 
-OPTIMUM = Series("ssmopt", OKABE_ITO["blue"], "o")
-BOUND = Series("lower bound", BOUND_COLOUR, "", "--")
+OPTIMUM_SERIES = Series("optimum", OKABE_ITO["blue"], "o")
+BOUND_SERIES = Series("lower bound", BOUND_COLOUR, "", "--")
 
 
 def new_figure(width: float, height: float) -> Figure:

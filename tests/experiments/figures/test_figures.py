@@ -36,7 +36,7 @@ def test_files_and_the_same_picture_from_the_numbers_alone(name: str, tmp_path: 
     assert height > 400
     assert paths[1].read_bytes().startswith(SVG)
 
-    again = pd.read_csv(paths[2])
+    again = pd.read_csv(paths[2], dtype_backend="numpy_nullable")
     assert list(again.columns) == list(result.frame.columns)
     assert len(again) == len(result.frame) > 0
     redrawn = figures.FigureResult(name, again, FIGURES[name].draw(again)).save(tmp_path / "again")
