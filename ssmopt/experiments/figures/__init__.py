@@ -13,10 +13,10 @@ To add a figure: a file ``ssmopt/experiments/figures/NAME.py`` with two function
 
 - ``data(options: FigureOptions) -> pandas.DataFrame``: the numbers, a row per point. ``options.quick`` asks for fewer
   points, and ``options.lengths(full, quick)`` says of which tokens; ``options.problem(seq_len, sram_bytes)``,
-  ``options.load_model()`` and ``options.load_hardware()`` give what the user asked for; ``options.each(points, describe)``
-  walks over points and reports progress, and ``options.report(done, total, what)`` does where points are computed
-  elsewhere; ``options.store`` is the SQLite file in which finished points are kept, and ``options.n_workers`` how many
-  are solved at once (`ssmopt.experiments.figures.solving` has both);
+  ``options.load_model()`` and ``options.load_hardware()`` give what the user asked for; ``options.each(points,
+  describe)`` walks over points and reports progress, and ``options.report(done, total, what)`` does where points are
+  computed elsewhere; ``options.store`` is the SQLite file in which finished points are kept, and
+  ``options.n_workers`` how many are solved at once (`ssmopt.experiments.figures.solving` uses both);
 - ``draw(frame) -> matplotlib.figure.Figure``: the picture, from nothing but the table
   (`ssmopt.experiments.figures.style` has colours, titles, notes and legends);
 - ``NAME = FigureKind("name", "what it shows, in a line", data, draw)``,
