@@ -40,12 +40,13 @@ from ssmopt.experiments.figures.base import (
     figure_paths,
 )
 from ssmopt.experiments.figures.fusion_schemes import FUSION_SCHEMES
+from ssmopt.experiments.figures.lifetimes import LIFETIMES
 from ssmopt.experiments.figures.memory import MEMORY
 from ssmopt.experiments.figures.operations import OPERATIONS
 from ssmopt.experiments.figures.roofline import ROOFLINE
 
 FIGURES: Mapping[str, FigureKind] = MappingProxyType(
-    {kind.name: kind for kind in (ROOFLINE, OPERATIONS, FUSION_SCHEMES, MEMORY)}
+    {kind.name: kind for kind in (ROOFLINE, OPERATIONS, LIFETIMES, FUSION_SCHEMES, MEMORY)}
 )
 """All figures by name."""
 
@@ -78,6 +79,11 @@ def operations(**options: Any) -> FigureResult:
     return OPERATIONS.make(FigureOptions(**options))
 
 
+def lifetimes(**options: Any) -> FigureResult:
+    """Lifetimes of tensors in one state update; keywords as for `FigureOptions`."""
+    return LIFETIMES.make(FigureOptions(**options))
+
+
 def fusion_schemes(**options: Any) -> FigureResult:
     """Nine fusion schemes against the optimum and the bound; keywords as for `FigureOptions`."""
     return FUSION_SCHEMES.make(FigureOptions(**options))
@@ -98,6 +104,7 @@ __all__ = [
     "figure_kind",
     "figure_paths",
     "fusion_schemes",
+    "lifetimes",
     "make_figure",
     "memory",
     "operations",

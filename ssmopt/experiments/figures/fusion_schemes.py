@@ -13,6 +13,7 @@ from ssmopt.experiments.figures.solving import (
     BOUND,
     OPTIMUM,
     baseline_points,
+    coarse_tilings_of,
     optimum_point,
     solve_points,
     with_bounds,
@@ -39,8 +40,9 @@ def data(options: FigureOptions) -> pd.DataFrame:
     seconds = options.seconds or (_QUICK_SECONDS if options.quick else _SECONDS)
     problems = [(options.problem(length), {"seq_len": length}) for length in options.lengths(LENGTHS, QUICK_LENGTHS)]
     points = []
-    for problem, place in problems:
-        points += baseline_points(problem, place, NINE)
+    tilings = coarse_tilings_of([problem for problem, _ in problems], options)
+    for (problem, place), coarse in zip(problems, tilings, strict=True):
+        points += baseline_points(problem, place, NINE, coarse)
         points.append(optimum_point(problem, place, seconds))
     frame = solve_points(points, _AXES, (*NINE, OPTIMUM), options)
     frame = with_bounds(frame, problems, _AXES)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ssmopt.errors import CapacityError
 from ssmopt.experiments.figures.base import FigureKind, FigureOptions
 from ssmopt.experiments.figures.solving import (
     BOUND,
     MIB,
     OPTIMUM,
     baseline_points,
+    coarse_tilings_of,
     optimum_point,
     solve_points,
     with_bounds,
@@ -69,9 +67,9 @@ def data(options: FigureOptions) -> pd.DataFrame:
         for mib in sizes
     ]
     points = []
-    for problem, place in problems:
-        with contextlib.suppress(CapacityError):  # The solver's row will say so.
-            points += baseline_points(problem, place, BASELINES)
+    tilings = coarse_tilings_of([problem for problem, _ in problems], options)
+    for (problem, place), coarse in zip(problems, tilings, strict=True):
+        points += baseline_points(problem, place, BASELINES, coarse)
         points.append(optimum_point(problem, place, seconds))
     frame = solve_points(points, _AXES, (*BASELINES, OPTIMUM), options)
     frame = with_bounds(frame, problems, _AXES)

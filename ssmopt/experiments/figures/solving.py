@@ -30,11 +30,15 @@ _SHARES = (1, 2, 4)
 _MANY_TILES = 50_000
 """Of tilings whose baseline has more tiles than this only the coarsest is tried."""
 
-_BASELINE_SECONDS = 3.0
-"""After this time no further policy is tried for a baseline; the first one is always completed."""
+_BASELINE_WORK = 1.0
+"""Units of work, each two to five seconds, after which no further policy is tried for a baseline; the first one is
+always completed. Unlike seconds they make baselines the same on any machine, idle or busy."""
 
 _TILES_PER_SECOND = 5_000
 """Of a baseline, roughly: the longest points begin first, so that no worker is left alone with one at the end."""
+
+_FEW_PROBLEMS = 8
+"""Per process; for fewer, starting one takes longer than what it does."""
 
 MIB = 1 << 20
 """Bytes."""
@@ -69,16 +73,36 @@ def coarse_tilings(problem: Problem) -> list[Tiling]:
     return found
 
 
-def baseline_points(problem: Problem, axes: Axes, schemes: Sequence[str]) -> list[tuple[Point, float]]:
-    """Each of some baselines on each of the coarse tilings, and roughly its seconds; none where nothing fits."""
+def coarse_tilings_of(problems: Sequence[Problem], options: FigureOptions) -> list[list[Tiling]]:
+    """`coarse_tilings` of several problems, in parallel; none for those that do not fit their SRAM."""
+    options.report(0, len(problems), "coarse tilings")
+    workers = min(options.n_workers, len(problems) // _FEW_PROBLEMS)
+    if workers <= 1:
+        return [_tilings_if_any(problem) for problem in problems]
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=workers) as executor:
+        return list(executor.map(_tilings_if_any, problems))
+
+
+def _tilings_if_any(problem: Problem) -> list[Tiling]:
+    try:
+        return coarse_tilings(problem)
+    except CapacityError:
+        return []
+
+
+def baseline_points(
+    problem: Problem, axes: Axes, schemes: Sequence[str], tilings: Sequence[Tiling]
+) -> list[tuple[Point, float]]:
+    """Each of some baselines on each of the coarse tilings, and roughly its seconds."""
     points = []
-    tilings = coarse_tilings(problem)
     for scheme in schemes:
         prescribe = HEURISTICS[scheme].prescribe
         for number, tiling in enumerate(tilings):
             tiles = count_tiles(problem, tiling if prescribe is None else prescribe(problem, tiling)[0])
             if number == 0 or tiles <= _MANY_TILES:
-                solving = Solving(scheme, _BASELINE_SECONDS)
+                solving = Solving(scheme, work_limit=_BASELINE_WORK)
                 point = Point({**axes, "scheme": scheme, "coarse": number}, problem, tiling, solving)
                 points.append((point, tiles / _TILES_PER_SECOND))
     return points
@@ -103,7 +127,7 @@ def solve_points(
         A signal came; what was finished is in the store, if there is one.
     """
     longest_first = [point for point, _ in sorted(points, key=lambda pair: -pair[1])]
-    options.report(0, len(points), "tilings are there")
+    options.report(0, len(points), "begins")
 
     def listen(progress: SweepProgress) -> None:
         told = "" if progress.phase == "running" else progress.phase

@@ -19,7 +19,10 @@ from ssmopt.errors import InputError
 from ssmopt.experiments import figures
 from ssmopt.experiments.figures import FIGURES, FigureKind, FigureOptions, FigureProgress, make_figure
 
-TINY = {"quick": True, "model": "mamba-tiny", "hardware": "tiny", "seconds": 0.5, "workers": 1}
+TINY = {
+    "quick": True, "model": "mamba-tiny", "hardware": "tiny", "seq_lens": (1, 3), "srams": (2048, 1 << 20),
+    "seconds": 0.3, "workers": 1,
+}  # fmt: skip
 SVG = b"<?xml"
 
 
@@ -45,6 +48,7 @@ def test_files_and_the_same_picture_from_the_numbers_alone(name: str, tmp_path: 
     assert told[0].done == 0
     assert told[-1].done == told[-1].total > 0
     assert [p.done for p in told] == sorted(p.done for p in told)
+    assert all(p.done <= p.total for p in told)
 
 
 def test_each_figure_has_a_function_for_a_notebook_cell() -> None:
@@ -60,8 +64,8 @@ def test_each_figure_has_a_function_for_a_notebook_cell() -> None:
 def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown figure 'rofline'; did you mean 'roofline'"):
         make_figure("rofline")
-    for wrong in ({"seconds": 0}, {"workers": 0}):
-        with pytest.raises(InputError, match="must be positive"):
+    for wrong in ({"seconds": 0}, {"workers": 0}, {"seq_lens": (0,)}, {"srams": ()}):
+        with pytest.raises(InputError, match="positive"):
             FigureOptions(**wrong)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be made a folder"):
