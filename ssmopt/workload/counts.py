@@ -77,6 +77,24 @@ def graph_counts(graph: OperatorGraph, tiling: Tiling) -> dict[str, Counts]:
     return {operator.name: _counts(graph, operator, tiling) for operator in graph.operators}
 
 
+def operations(problem: Problem, tiling: Tiling) -> dict[str, int]:
+    """How often each elementary operation is done on one element, by all layers together.
+
+    Parameters
+    ----------
+    problem
+        What is computed.
+    tiling
+        Which operators there are, and which work is done again for every piece of a dimension.
+    """
+    counts: dict[str, int] = {}
+    for operator in problem_graph(problem, scan=tiling.scan).operators:
+        for step in operator.steps:
+            done = step.count * step_points(operator, step) * _repeats(operator, step, tiling)
+            counts[step.operation] = counts.get(step.operation, 0) + problem.layers * done
+    return counts
+
+
 def roofline_cycles(problem: Problem, tiling: Tiling) -> dict[str, int]:
     """Cycles below which each operator cannot run on its own, with operands from DRAM and results to DRAM.
 
