@@ -241,7 +241,7 @@ def setting_from_python(name: str, value: object, key: str) -> Setting:
     if name == "tiling" and value is None:
         return Setting(name, "auto", None, None, key)
     try:
-        node = yaml.compose(yaml.safe_dump(_plain(value)), Loader=yaml.SafeLoader)
+        node = yaml.compose(yaml.safe_dump(_plain(value), sort_keys=False), Loader=yaml.SafeLoader)
         assert node is not None
     except yaml.YAMLError:
         expected = " or ".join(["a number or text", *(kind.__name__ for kind in _OBJECTS.get(name, ()))])

@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_LOOKS = 0.2
 """How often a signal is looked for while all workers are busy."""
 
 _CRASHES = 2
-"""A point whose process died so often, the last time with no other point running, is to blame for it."""
+"""A point that took its process, or several on a cluster, with it so often is to blame for it."""
 
 
 def sweep(
@@ -295,7 +295,11 @@ class _Run:
             if not self.signals.number:
                 raise self._broken("its tasks were cancelled") from None
             return
-        except Exception as error:  # what the executor itself has to say, such as that a worker died again and again
+        except Exception as error:  # what the executor itself has to say, such as that workers died of this point
+            self.crashes[point.key] = self.crashes.get(point.key, 0) + 1
+            if self.crashes[point.key] < _CRASHES:  # It may only have been there when they did.
+                self.todo.append(point)
+                return
             outcome = Outcome(None, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
         self._finish(point, outcome)
 
@@ -350,5 +354,10 @@ class _Run:
             raise self._broken("a worker process died")
 
     def _broken(self, reason: object) -> SsmoptError:
+        """What to raise when the executor is of no more use; what it has finished is recorded first."""
+        for future in [future for future in self.running if future.done()]:
+            point = self.running.pop(future)
+            if not future.cancelled() and future.exception() is None:
+                self._finish(point, future.result())
         kept = "" if self.store.file is None else f", which {self.store.file} keeps"
         return SsmoptError(f"the executor broke: {reason}; {self.done:,} of {self.total:,} points are finished{kept}")

@@ -21,6 +21,9 @@ _APPLICATION = 0x73736D6F
 
 _VERSION = 1
 
+_SECONDS_OF_PATIENCE = 30.0
+"""How long another process may keep the file locked."""
+
 _SCHEMA = (
     "CREATE TABLE sweeps (id TEXT PRIMARY KEY, number INTEGER NOT NULL, axes TEXT NOT NULL)",
     "CREATE TABLE points (sweep TEXT NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, axes TEXT NOT NULL,"
@@ -77,7 +80,9 @@ class Store:
         if self.file is not None:
             _check_file(self.file, create)
         try:
-            self._connection = sqlite3.connect(self.file or ":memory:", timeout=30, isolation_level=None)
+            self._connection = sqlite3.connect(
+                self.file or ":memory:", timeout=_SECONDS_OF_PATIENCE, isolation_level=None
+            )
         except sqlite3.Error as error:
             raise InputError(f"cannot be opened: {error}", file=self.file) from None
         try:
