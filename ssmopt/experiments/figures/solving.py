@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from ssmopt.autotile.fitting import tiling_that_fits
+from ssmopt.autotile.fitting import coarse_tilings
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.errors import CapacityError
+from ssmopt.experiments.attribution import BASELINE_WORK
 from ssmopt.experiments.figures.base import FigureInterrupted, FigureOptions
+from ssmopt.experiments.sweep.job import prepare_worker
 from ssmopt.experiments.sweep.points import Point, Solving
 from ssmopt.experiments.sweep.progress import SweepProgress
 from ssmopt.experiments.sweep.run import run_points
@@ -24,15 +27,8 @@ Axes = Mapping[str, int | float | str]
 OPTIMUM, BOUND = "optimum", "bound"
 """Schemes that are no baselines: what the solver finds, and the lower bound under any tiling."""
 
-_SHARES = (1, 2, 4)
-"""Tilings whose every tile takes at most the whole SRAM, a half or a quarter: what is left is room for prefetching."""
-
 _MANY_TILES = 50_000
 """Of tilings whose baseline has more tiles than this only the coarsest is tried."""
-
-_BASELINE_WORK = 1.0
-"""Units of work, each two to five seconds, after which no further policy is tried for a baseline; the first one is
-always completed. Unlike seconds they make baselines the same on any machine, idle or busy."""
 
 _TILES_PER_SECOND = 5_000
 """Of a baseline, roughly: the longest points begin first, so that no worker is left alone with one at the end."""
@@ -49,30 +45,6 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def coarse_tilings(problem: Problem) -> list[Tiling]:
-    """Tilings with few tiles whose every tile fits the whole SRAM, a half or a quarter of it.
-
-    They depend on no search, and so do baselines on them not either.
-
-    Raises
-    ------
-    CapacityError
-        Under every tiling some tile does not fit.
-    """
-    capacity = max(memory.capacity for memory in problem.hardware.memories)
-    found: list[Tiling] = []
-    for share in _SHARES:
-        try:
-            tiling = tiling_that_fits(problem, capacity // share)
-        except CapacityError:
-            if not found:
-                raise
-            break
-        if tiling not in found:
-            found.append(tiling)
-    return found
-
-
 def coarse_tilings_of(problems: Sequence[Problem], options: FigureOptions) -> list[list[Tiling]]:
     """`coarse_tilings` of several problems, in parallel; none for those that do not fit their SRAM."""
     options.report(0, len(problems), "coarse tilings")
@@ -81,8 +53,13 @@ def coarse_tilings_of(problems: Sequence[Problem], options: FigureOptions) -> li
         return [_tilings_if_any(problem) for problem in problems]
     from loky import ProcessPoolExecutor
 
-    with ProcessPoolExecutor(max_workers=workers) as executor:
-        return list(executor.map(_tilings_if_any, problems))
+    # Like the processes of a sweep they end with this one, however that ends.
+    with ProcessPoolExecutor(workers, initializer=prepare_worker, initargs=(os.getpid(),)) as executor:
+        found = []
+        for tilings in executor.map(_tilings_if_any, problems):
+            found.append(tilings)
+            options.report(0, len(problems), f"coarse tilings, {len(found)} of {len(problems)}")
+        return found
 
 
 def _tilings_if_any(problem: Problem) -> list[Tiling]:
@@ -102,7 +79,7 @@ def baseline_points(
         for number, tiling in enumerate(tilings):
             tiles = count_tiles(problem, tiling if prescribe is None else prescribe(problem, tiling)[0])
             if number == 0 or tiles <= _MANY_TILES:
-                solving = Solving(scheme, work_limit=_BASELINE_WORK)
+                solving = Solving(scheme, work_limit=BASELINE_WORK)
                 point = Point({**axes, "scheme": scheme, "coarse": number}, problem, tiling, solving)
                 points.append((point, tiles / _TILES_PER_SECOND))
     return points

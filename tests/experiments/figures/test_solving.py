@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 import ssmopt
+from ssmopt.autotile.fitting import coarse_tilings
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.experiments.figures import FigureInterrupted, FigureOptions, FigureProgress, fusion_schemes, memory, solving
 from ssmopt.experiments.figures.fusion_schemes import FUSION_SCHEMES, NINE
 from ssmopt.experiments.figures.memory import least_enough
-from ssmopt.experiments.figures.solving import BOUND, OPTIMUM, baseline_points, best_of_each, coarse_tilings
+from ssmopt.experiments.figures.solving import BOUND, OPTIMUM, baseline_points, best_of_each
 from ssmopt.experiments.sweep import SweepResult
 from ssmopt.workload.tiles import build_tiles
 
