@@ -9,6 +9,7 @@ from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError, SsmoptError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
+from ssmopt.experiments.sweep import SweepResult, monotone_in_memory, sweep
 from ssmopt.exploration import Exploration, explore
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
@@ -46,6 +47,7 @@ __all__ = [
     "Schedule",
     "SolverError",
     "SsmoptError",
+    "SweepResult",
     "Tiling",
     "__version__",
     "allocate",
@@ -59,7 +61,9 @@ __all__ = [
     "load_model",
     "load_problem",
     "minimum_capacity",
+    "monotone_in_memory",
     "register_solver",
     "solve",
+    "sweep",
     "validate",
 ]

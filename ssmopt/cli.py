@@ -19,6 +19,7 @@ from ssmopt.commands.bounds import bounds
 from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
 from ssmopt.commands.explore import explore
+from ssmopt.commands.figure import figure
 from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -26,6 +27,7 @@ from ssmopt.commands.output import complain, say
 from ssmopt.commands.run import run
 from ssmopt.commands.show import show
 from ssmopt.commands.solve import solve
+from ssmopt.commands.sweep import sweep
 from ssmopt.commands.validate import validate
 from ssmopt.errors import InputError, SsmoptError
 
@@ -67,6 +69,7 @@ app = typer.Typer(
 )
 app.command("solve")(solve)
 app.command("compare")(compare)
+app.command("sweep")(sweep)
 app.command("validate")(validate)
 app.command("allocate")(allocate)
 app.command("run")(run)
@@ -74,6 +77,7 @@ app.command("list")(list_names)
 app.command("show")(show)
 app.command("bounds")(bounds)
 app.command("capacity")(capacity)
+app.command("figure")(figure)
 app.command("explore")(explore)
 app.command("import-model")(import_model)
 app.command("import-job-shop")(import_job_shop)

@@ -177,9 +177,8 @@ class Hardware:
         if field == "clock_ghz":
             return dataclasses.replace(self, clock_ghz=_number(value, field))
         path = _SHORT_FIELDS.get(field, field).split(".")
-        if len(path) != 3 or (path[0], path[2]) not in _FULL_FIELDS:
-            known = ["clock_ghz", *_SHORT_FIELDS, *(f"{noun}.<id>.{name}" for noun, name in _FULL_FIELDS)]
-            raise InputError(f"unknown hardware field {field!r}{nearest(field, known)}", key="overrides")
+        if not is_hardware_field(field):
+            raise InputError(f"unknown hardware field {field!r}{nearest(field, HARDWARE_FIELDS)}", key="overrides")
         noun, part_id, name = path
         parts = getattr(self, noun)
         ids = [part.id for part in parts]
@@ -213,6 +212,17 @@ _FULL_FIELDS = (
     ("cores", "count"),
     ("cores", "tile_overhead_cycles"),
 )
+
+HARDWARE_FIELDS = ("clock_ghz", *_SHORT_FIELDS, *(f"{noun}.<id>.{name}" for noun, name in _FULL_FIELDS))
+"""What `Hardware.override` can replace."""
+
+
+def is_hardware_field(name: str) -> bool:
+    """Whether a name has the form of a field that can be replaced; whether there is such a part is not looked at."""
+    path = name.split(".")
+    short = name == "clock_ghz" or name in _SHORT_FIELDS
+    return short or (len(path) == 3 and (path[0], path[2]) in _FULL_FIELDS)
+
 
 _OF_AREA = (("memories", "capacity"), ("cores", "array"), ("cores", "count"))
 """Fields that change the area."""
