@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-from ssmopt.autotile.fitting import tiling_that_fits
-from ssmopt.autotile.points import capacity_bytes
+from ssmopt.autotile.fitting import coarse_tilings
 from ssmopt.errors import CapacityError
-from ssmopt.heuristics.base import one_token_tiling
 from ssmopt.problem import Problem
+from ssmopt.result import Result
 from ssmopt.solve import run_solver
+from ssmopt.solvers import HEURISTICS
 from ssmopt.stopping import Stop
-from ssmopt.tiling import Tiling
 from ssmopt.workload.tiles import count_tiles
 
-_COARSE_SHARES, _FEW_TILES, _BASELINE_WORK = (1, 2, 4), 50_000, 1.0
-"""Baselines are run on tilings whose every tile fits all of the memory, a half or a quarter (of many tiles only the
-coarsest), and take no further policy after so many units of work."""
+_MANY_TILES, _MOST_TILES = 50_000, 200_000
+"""With more tiles than the first number only the coarsest tiling is tried, with more than the second none."""
+
+_WORK = 1.0
+"""Units of work after which no further policy is tried; the first one is always completed."""
 
 
-def baseline_makespan(problem: Problem, name: str, stop: Stop) -> int | None:
-    """Makespan of a heuristic on the best of a few coarse tilings that fit; None where none does or time is up.
+def baseline_result(problem: Problem, name: str, stop: Stop) -> Result | None:
+    """A heuristic on the best of a few coarse tilings that fit; None where none does or time is up.
 
-    The tilings depend on no search, and so does the makespan not either.
+    The tilings depend on no search, and so does the result not either.
     """
-    tilings: list[Tiling] = []
-    found: list[int] = []
-    for share in _COARSE_SHARES:
+    heuristic, found = HEURISTICS[name], None
+    try:
+        tilings = coarse_tilings(problem)
+    except CapacityError:
+        return None
+    for number, tiling in enumerate(tilings):
+        tiles = count_tiles(problem, tiling if heuristic.prescribe is None else heuristic.prescribe(problem, tiling)[0])
+        if tiles > (_MANY_TILES if number else _MOST_TILES) or (number and stop.late()):
+            break
         try:
-            tiling = tiling_that_fits(problem, capacity_bytes(problem) // share)
-            if tiling in tilings or (
-                tilings and count_tiles(problem, one_token_tiling(problem, tiling)[0]) > _FEW_TILES
-            ):
-                break
-            tilings.append(tiling)
-            if stop.late():
-                return min(found, default=None)
-            with Stop(stop.remaining, _BASELINE_WORK) as own:
+            with Stop(stop.remaining, _WORK) as own:
                 own.signal = stop.signal
                 result = run_solver(
                     problem, own, tiling=tiling, any_tiling=False, solver=name, workers=1, seed=0, on_progress=None
                 )
-            stop.signal = own.signal
-            stop.spend(own.work)
         except CapacityError:
-            break
-        if result.makespan is not None:
-            found.append(result.makespan)
-    return min(found, default=None)
+            continue
+        stop.signal = own.signal
+        stop.spend(own.work)
+        if result.makespan is not None and (found is None or result.makespan < (found.makespan or 0)):
+            found = result
+    return found

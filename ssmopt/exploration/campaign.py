@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ssmopt.autotile.search import Candidate
-from ssmopt.exploration.baselines import baseline_makespan
+from ssmopt.exploration.baselines import baseline_result
 from ssmopt.exploration.contender import LONGEST, Contender
 from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part
 from ssmopt.exploration.space import Machine
@@ -156,10 +156,10 @@ class Campaign:
         total = 0
         for part, problem in zip(self.parts, self.reference.problems, strict=True):
             self._say(f"{BASELINE} on the reference")
-            makespan = None if part.seq_len > LONGEST else baseline_makespan(problem, BASELINE, self.stop)
-            if makespan is None:
+            result = None if part.seq_len > LONGEST else baseline_result(problem, BASELINE, self.stop)
+            if result is None or result.makespan is None:
                 return
-            total += part.weight * makespan
+            total += part.weight * result.makespan
         self.baseline = total
 
     def _finish(self, workers: int, seed: int) -> None:
