@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
+from ssmopt.autotile.fitting import too_small
+from ssmopt.autotile.points import capacity_bytes
 from ssmopt.autotile.search import Candidate
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
@@ -20,10 +22,14 @@ from ssmopt.search import Search
 from ssmopt.solve import run_solver
 from ssmopt.start import Start
 from ssmopt.stopping import Stop
+from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles
 
 LONGEST = 8_192
 """Longer prompts are scheduled periodically by the ordinary solver, and not searched on."""
+
+_FEW_TILES = 1_000
+"""Of so few tiles every order is tried, not only the one that the search ends with."""
 
 
 class Contender:
@@ -84,6 +90,9 @@ class Contender:
         if search.exhausted:
             return
         before = search.makespan
+        least = least_capacity(problem)
+        if least.n_bytes > capacity_bytes(problem):
+            raise too_small(problem, least, capacity_bytes(problem))
         try:
             search.go_on(work, seeds)
         except CapacityError:
@@ -99,6 +108,8 @@ class Contender:
         instance = build_tiles(problem, candidate.point.tiling(problem))
         search = Search(instance, PIPELINED.name, self.stop, None)
         search.offer(decode(instance, *candidate.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
+        if instance.n_tiles <= _FEW_TILES:
+            search.construct([PIPELINED])
         self._keep(length, search.result())
 
     def _by_solver(self, problem: Problem, length: int, solver: str, work: float) -> None:
