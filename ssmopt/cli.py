@@ -20,6 +20,7 @@ from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
 from ssmopt.commands.explain import explain
 from ssmopt.commands.explore import explore
+from ssmopt.commands.figure import figure
 from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -82,6 +83,7 @@ app.command("list")(list_names)
 app.command("show")(show)
 app.command("bounds")(bounds)
 app.command("capacity")(capacity)
+app.command("figure")(figure)
 app.command("explore")(explore)
 app.command("import-model")(import_model)
 app.command("import-job-shop")(import_job_shop)

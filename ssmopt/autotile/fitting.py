@@ -27,6 +27,10 @@ _HALVINGS = 4
 """How often the step from a capacity that takes too many tiles to one that does not is halved."""
 
 
+_SHARES = (1, 2, 4)
+"""Tilings whose every tile takes at most the whole SRAM, a half or a quarter: what is left is room for prefetching."""
+
+
 def least_practical_capacity(problem: Problem) -> tuple[int, Tiling]:
     """The smallest capacity in bytes, from `least_capacity` on, for which a tiling of few enough tiles is found."""
     low = high = max(1, least_capacity(problem).n_bytes)
@@ -81,6 +85,30 @@ def tiling_that_fits(problem: Problem, capacity: int) -> Tiling:
     if not found:  # The state before a scan is not part of the bound where it may be zero.
         raise too_small(problem, min((f.least for f in fitted), key=lambda need: need.n_bytes), capacity)
     return min(found, key=lambda fitting: fitting.n_tiles).tiling
+
+
+def coarse_tilings(problem: Problem) -> list[Tiling]:
+    """Tilings with few tiles whose every tile fits the whole SRAM, a half or a quarter of it.
+
+    They depend on no search, and so do baselines on them not either.
+
+    Raises
+    ------
+    CapacityError
+        Under every tiling some tile does not fit.
+    """
+    capacity = max(memory.capacity for memory in problem.hardware.memories)
+    found: list[Tiling] = []
+    for share in _SHARES:
+        try:
+            tiling = tiling_that_fits(problem, capacity // share)
+        except CapacityError:
+            if not found:
+                raise
+            break
+        if tiling not in found:
+            found.append(tiling)
+    return found
 
 
 def too_small(problem: Problem, least: Need, capacity: int) -> CapacityError:

@@ -85,7 +85,7 @@ def _draw_area(axes: Any, exploration: Exploration, fraction: Fraction, colour: 
     axes.plot([100 * float(share) for share in shares], floor, ":", color=colour, linewidth=1.2)
     fastest = [_fastest(row for row in rows if row.machine.memory_share == share) for share in shares]
     solved = [row for row in fastest if row is not None]
-    label = f"{max(float(row.machine.area_mm2) for row in rows):.4g} mm2"
+    label = f"{_nominal_area(rows[0]):.4g} mm2"
     axes.plot(
         [100 * float(row.machine.memory_share) for row in solved],
         [row.makespan for row in solved],
@@ -104,11 +104,12 @@ def _fastest(rows: Any) -> Row | None:
 
 def _draw_front(axes: Any, exploration: Exploration) -> None:
     fractions = sorted({row.machine.fraction for row in exploration.rows})
-    areas = [max(float(r.machine.area_mm2) for r in exploration.rows if r.machine.fraction == f) for f in fractions]
-    axes.plot(areas, [exploration.bound_of(f) for f in fractions], ":", color=BOUND_COLOUR, label="lower bound of any")
+    areas = [next(_nominal_area(r) for r in exploration.rows if r.machine.fraction == f) for f in fractions]
+    bounds = [exploration.bound_of(fraction) for fraction in fractions]
+    axes.plot(areas, bounds, "_", markersize=14, color=BOUND_COLOUR, label="lower bound of all machines of an area")
     front: Sequence[Row] = exploration.front
     axes.step(
-        [float(row.machine.area_mm2) for row in front],
+        [_nominal_area(row) for row in front],
         [row.makespan for row in front],
         where="post",
         marker="o",
@@ -118,11 +119,9 @@ def _draw_front(axes: Any, exploration: Exploration) -> None:
     for row in front:
         rows, columns = row.machine.shape
         text = f"{float(100 * row.machine.memory_share):g} %, {rows}x{columns}"
-        axes.annotate(
-            text, (float(row.machine.area_mm2), row.makespan or 0), (4, 5), textcoords="offset points", fontsize=7
-        )
+        axes.annotate(text, (_nominal_area(row), row.makespan or 0), (4, 5), textcoords="offset points", fontsize=7)
     axes.set_xlabel("area (mm2)")
-    axes.margins(x=0.12)
+    axes.margins(x=0.18)
     _finish(axes)
 
 
@@ -141,6 +140,13 @@ def _minor(value: float, _: int) -> str:
     """Labels of some of the ticks between powers of ten."""
     leading = round(value / 10 ** int(f"{value:e}".split("e")[1]))
     return cycles(value) if leading in (2, 3, 5) else ""
+
+
+def _nominal_area(row: Row) -> float:
+    """The area in mm2 that a machine was made for."""
+    model = row.machine.hardware.area_model
+    assert model is not None
+    return float(row.machine.fraction) * model.reference_mm2
 
 
 def _memory_share(row: Row) -> float:
