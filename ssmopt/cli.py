@@ -18,6 +18,7 @@ from ssmopt.commands.allocate import allocate
 from ssmopt.commands.bounds import bounds
 from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
+from ssmopt.commands.import_hardware import import_hardware
 from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -74,6 +75,7 @@ app.command("show")(show)
 app.command("bounds")(bounds)
 app.command("capacity")(capacity)
 app.command("import-model")(import_model)
+app.command("import-hardware")(import_hardware)
 app.command("import-job-shop")(import_job_shop)
 
 

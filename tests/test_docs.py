@@ -67,14 +67,14 @@ def test_the_periodic_schedule_has_the_keys_of_the_schema() -> None:
     del document["tiling"]["..."]
     for part in ("prologue", "body", "epilogue"):
         assert set(inside[part]) == set(expected["properties"][part]["required"])
-        inside[part] = dict.fromkeys(inside[part], [])
+        inside[part] = {key: [] for key in inside[part]}
     jsonschema.validate(document, schema)
 
 
 GUIDES = ("tutorial", "your-own-model", "your-own-hardware", "import-hardware")
 """Pages whose commands and scripts run as they stand, one after another, with the files that they show."""
 
-SLOW = {"compare": 3, "solve": 3}
+SLOW = {"compare": 2, "solve": 2}
 """Seconds that commands may take here, whatever the page gives them."""
 
 
