@@ -21,6 +21,14 @@ docs: install  ## build the documentation site into build/site; warnings are err
 notebooks: install  ## execute the notebooks; what they print and draw is not kept
 	.venv/bin/python -m pytest --nbmake -n 2 notebooks
 
+CAMPAIGN = tests/test_exhaustive.py tests/cpsat/test_exact.py tests/decode/test_decoder.py tests/bounds/test_tiled.py \
+	tests/test_validate_mutations.py tests/test_validate_addresses.py tests/allocate/test_packing.py \
+	tests/heuristics/test_heft.py
+TIMES ?= 10
+
+campaign: install  ## random instances against exhaustive search and plain programs, TIMES=10 times as many as the tests
+	SSMOPT_CAMPAIGN=$(TIMES) .venv/bin/python -m pytest -n 2 -p no:cacheprovider $(CAMPAIGN)
+
 bench: install  ## measure size and speed, and write the README's table of results anew
 	.venv/bin/python benchmarks/size_and_speed.py
 	.venv/bin/python benchmarks/results_table.py --write README.md

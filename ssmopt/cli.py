@@ -21,6 +21,7 @@ from ssmopt.commands.compare import compare
 from ssmopt.commands.explain import explain
 from ssmopt.commands.explore import explore
 from ssmopt.commands.figure import figure
+from ssmopt.commands.import_hardware import import_hardware
 from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
@@ -86,6 +87,7 @@ app.command("capacity")(capacity)
 app.command("figure")(figure)
 app.command("explore")(explore)
 app.command("import-model")(import_model)
+app.command("import-hardware")(import_hardware)
 app.command("import-job-shop")(import_job_shop)
 
 

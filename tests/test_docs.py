@@ -74,7 +74,7 @@ def test_the_periodic_schedule_has_the_keys_of_the_schema() -> None:
 GUIDES = ("tutorial", "your-own-model", "your-own-hardware", "import-hardware")
 """Pages whose commands and scripts run as they stand, one after another, with the files that they show."""
 
-SLOW = {"compare": 3, "solve": 3}
+SLOW = {"compare": 2, "solve": 2}
 """Seconds that commands may take here, whatever the page gives them."""
 
 
