@@ -42,9 +42,9 @@ class Parameters:
     least_weight: float = 0.2
     threshold: float = 0.0005
     patience: int = 150
-    stretch: int = 60
+    stretch: int = 30
     least_stretch: int = 10
-    most_stretch: int = 600
-    growth: float = 1.2
-    stretch_work: float = 0.5
+    most_stretch: int = 300
+    growth: float = 1.15
+    stretch_work: float = 0.05
     stretch_share: float = 0.5

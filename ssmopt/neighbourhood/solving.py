@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ortools.sat.python import cp_model
@@ -28,9 +29,9 @@ class Budget:
     Attributes
     ----------
     seconds, work
-        Wall seconds (the second is asked anew for each stretch), and CP-SAT's deterministic time.
+        Wall seconds, asked anew for each stretch, and CP-SAT's deterministic time.
     workers, seed
-        Threads of CP-SAT, and its seed.
+        Stretches that are solved side by side, and CP-SAT's seed.
     spend
         Told about CP-SAT's deterministic time, and about units of other work.
     should_stop
@@ -72,11 +73,23 @@ class View:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a stretch gave: cycles (of the plan), tensors that are kept now, and whether CP-SAT was sure of it."""
+    """What a stretch gave.
+
+    Attributes
+    ----------
+    gain, kept
+        Units of time, and tensors that are kept instead of loaded again.
+    finished, solved
+        Whether CP-SAT proved that there is no more, and whether it got anywhere.
+    taken
+        Whether the plan has changed to it.
+    """
 
     gain: int
     kept: int
     finished: bool
+    solved: bool
+    taken: bool
 
 
 class _Quiet(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
@@ -109,20 +122,35 @@ class StretchSolver:
         """The schedule of the plan."""
         return schedule_of(self.scope, self.plan)
 
-    def improve(self, stretch: Stretch) -> Answer:
-        """Solve a stretch, and take what comes out: the makespan never grows, nor does the number of loads."""
-        built = StretchModel(self.scope, self.plan, stretch)
-        solver = new_solver(self.budget.seconds(), self.budget.workers, self.budget.seed, self.budget.work)
+    def improve(self, stretches: Sequence[Stretch]) -> list[Answer]:
+        """Solve stretches side by side, each from the plan as it is, and take the best of what comes out.
+
+        The makespan never grows, nor does the number of loads. Of several answers with a gain only one is taken, since
+        each moves what the others rely on.
+        """
+        built = [StretchModel(self.scope, self.plan, stretch) for stretch in stretches]
+        seconds = self.budget.seconds()
+        solvers = [new_solver(seconds, 1, self.budget.seed, self.budget.work) for _ in built]
+        if len(built) == 1:
+            answers = [self._solve(built[0], solvers[0])]
+        else:
+            with ThreadPoolExecutor(len(built)) as pool:
+                answers = list(pool.map(self._solve, built, solvers))
+        for solver in solvers:
+            self.budget.spend(solver.response_proto.deterministic_time, decode_work(self.instance))
+        best = max(range(len(built)), key=lambda i: (answers[i].gain, answers[i].kept, -i))
+        if answers[best].solved:
+            self.plan = built[best].plan_from(solvers[best])
+        return [answer if i == best else replace(answer, taken=False) for i, answer in enumerate(answers)]
+
+    def _solve(self, built: StretchModel, solver: cp_model.CpSolver) -> Answer:
         status = run_solver(solver, built.model, _Quiet(), self.budget.should_stop)
-        self.budget.spend(solver.response_proto.deterministic_time, decode_work(self.instance))
         if status in (cp_model.MODEL_INVALID, cp_model.INFEASIBLE):
             raise SsmoptError("CP-SAT rejects a stretch of a feasible schedule")
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            return Answer(0, 0, False)
-        before = self.makespan
-        self.plan = built.plan_from(solver)
-        kept = sum(solver.value(kept) for kept in built.keep.values())
-        return Answer(before - self.makespan, kept, status == cp_model.OPTIMAL)
+            return Answer(0, 0, finished=False, solved=False, taken=False)
+        kept = sum(int(solver.value(kept)) for kept in built.keep.values())
+        return Answer(int(solver.value(built.gain)), kept, status == cp_model.OPTIMAL, solved=True, taken=True)
 
     def view(self, layout: Layout) -> View:
         """What the choice of the next stretch may look at."""

@@ -121,26 +121,25 @@ class StretchSearch:
         roulette = Roulette(KINDS, self.parameters, self.rng)
         sizes = [float(self.parameters.stretch)] * len(KINDS)
         while progress() < 1 and best.makespan > self.target:
-            chosen = roulette.draw()
             view = solver.view(layout)
-            size = min(round(sizes[chosen]), len(view.starts) - 1)
-            answer = solver.improve(KINDS[chosen].choose(view, self.rng, size))
-            tally = self.tallies[KINDS[chosen].name]
-            tally.tried += 1
-            # Stretches grow while CP-SAT finishes them, and shrink when it does not.
-            factor = self.parameters.growth if answer.finished else 1 / self.parameters.growth
-            sizes[chosen] = min(
-                max(sizes[chosen] * factor, self.parameters.least_stretch), self.parameters.most_stretch
-            )
-            if answer.gain > 0:
-                tally.best += 1
-                tally.cycles += best.makespan - solver.makespan
-                best = replace(solver.schedule(), solver=SOLVER)
-                roulette.reward(chosen, self.parameters.reward_best)
-                on_better(best)
-            elif answer.kept:
-                tally.accepted += 1
-                roulette.reward(chosen, self.parameters.reward_accepted)
-            else:
-                roulette.reward(chosen, 0.0)
+            drawn = [roulette.draw() for _ in range(self.budget.workers)]
+            most = len(view.starts) - 1
+            stretches = [KINDS[k].choose(view, self.rng, min(round(sizes[k]), most)) for k in drawn]
+            for k, answer in zip(drawn, solver.improve(stretches), strict=True):
+                tally = self.tallies[KINDS[k].name]
+                tally.tried += 1
+                # Stretches grow while CP-SAT finishes them, and shrink when it does not.
+                factor = self.parameters.growth if answer.finished else 1 / self.parameters.growth
+                sizes[k] = min(max(sizes[k] * factor, self.parameters.least_stretch), self.parameters.most_stretch)
+                if answer.gain > 0:
+                    roulette.reward(k, self.parameters.reward_best)
+                else:
+                    roulette.reward(k, self.parameters.reward_accepted if answer.kept else 0.0)
+                if answer.taken and answer.gain > 0:
+                    tally.best += 1
+                    tally.cycles += best.makespan - solver.makespan
+                    best = replace(solver.schedule(), solver=SOLVER)
+                    on_better(best)
+                elif answer.taken and answer.kept:
+                    tally.accepted += 1
         return best
