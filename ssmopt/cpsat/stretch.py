@@ -3,60 +3,28 @@
 What starts before the stretch keeps its times. What starts after it moves earlier by one number of cycles, the gain, so
 that its own order, transfers and residencies stay feasible among themselves. Free are the starts and the groups of
 cores of the tiles that start within, the starts of the transfers, and whether a tensor that is dropped and loaded again
-within the stretch is rather kept. The gain is maximised; the makespan falls by as much.
+within the stretch is rather kept, or one that idles throughout rather dropped and loaded again. The gain is maximised;
+the makespan falls by as much.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
 
 from ssmopt.cpsat.constraints import add_at_most
-from ssmopt.cpsat.hint import makespan_of_plan
 from ssmopt.cpsat.plan import Move, Plan, Slot
 from ssmopt.cpsat.scope import Scope
+from ssmopt.cpsat.timeline import FREE, FUTURE, PAST, Event, Place, Stretch, Timeline
 from ssmopt.instance import OUTPUT
 
-Place = tuple[int, int]
-"""A tensor and the position of one of its slots."""
-
-PAST, FREE, FUTURE = range(3)
-
-_MANY_PAIRS = 2
-"""As in the exact model: pairs per event from which a variable between them replaces the pairs."""
+MOST_DROPS = 12
+"""Idle tensors, the largest, that may be dropped and loaded again in one stretch."""
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """What is solved anew.
-
-    Attributes
-    ----------
-    begin, end
-        Half-open, in units of ``Scope.scale`` cycles: tiles and transfers that start within are free.
-    movable
-        Tiles whose place among the others is free; the others keep their order and group. None is all of them.
-    """
-
-    begin: int
-    end: int
-    movable: frozenset[int] | None = None
-
-
-@dataclass(frozen=True)
-class Event:
-    """A start or an end: a constant in the past, an expression, or a constant less the gain."""
-
-    kind: int
-    now: int
-    term: cp_model.LinearExprT
-
-
-class StretchModel:
+class StretchModel(Timeline):
     """The CP-SAT model of a stretch of a plan, hinted by the plan.
 
     Parameters
@@ -68,23 +36,10 @@ class StretchModel:
     """
 
     def __init__(self, scope: Scope, plan: Plan, stretch: Stretch):
-        self.scope, self.plan, self.stretch = scope, plan, stretch
-        self.model = cp_model.CpModel()
-        self.begin, self.most = stretch.begin, stretch.end - stretch.begin
-        self.makespan = makespan_of_plan(scope, plan)
-        self.writers, self.readers = scope.instance.writers.lists(), scope.instance.readers.lists()
-        self.free = [t for t, start in enumerate(plan.start) if self._kind(start) == FREE]
-        self.places = [(t, k) for t, slots in plan.slots.items() for k in range(len(slots))]
-        self.free_moves = 0
-        self.latest = self._latest()
-        self.limit = self.latest + self.most
-        self.gain = self._var(0, self.most, 0)
-        self.start_of: dict[int, cp_model.IntVar] = {}
-        self.end_of: dict[int, cp_model.LinearExprT] = {}
+        super().__init__(scope, plan, stretch)
         self.group_of: dict[int, dict[int, cp_model.IntVar]] = {}
-        self.load_of: dict[Place, cp_model.IntVar] = {}
-        self.store_of: dict[Place, cp_model.IntVar] = {}
         self.keep: dict[Place, cp_model.IntVar] = {}
+        self.drop: dict[Place, tuple[cp_model.IntVar, cp_model.IntVar]] = {}
         self.dropped_store: set[Place] = set()
         self._ended: dict[Place, cp_model.LinearExprT] = {}
         self._add_tiles()
@@ -92,78 +47,6 @@ class StretchModel:
         self._add_precedences()
         self._add_slots()
         self._add_makespan()
-
-    # --- events ---------------------------------------------------------------------------------------------------
-
-    def _kind(self, start: int) -> int:
-        return PAST if start < self.stretch.begin else FREE if start < self.stretch.end else FUTURE
-
-    def _var(self, low: int, high: int, hint: int) -> cp_model.IntVar:
-        variable = self.model.new_int_var(low, high, "")
-        self.model.add_hint(variable, hint)
-        return variable
-
-    def _latest(self) -> int:
-        """No free tile or transfer ends after this: they do not now, nor does what began before the stretch."""
-        latest = self.stretch.end
-        for start, end in zip(self.plan.start, self.plan.end, strict=True):
-            if start < self.stretch.end:
-                latest = max(latest, end)
-        for tensor, k in self.places:
-            slot = self.plan.slots[tensor][k]
-            for move in (slot.load, slot.store):
-                if move is not None and move.start < self.stretch.end:
-                    latest = max(latest, move.start + self._cycles(tensor, move))
-                    self.free_moves += move.start >= self.begin
-        return latest
-
-    def _cycles(self, tensor: int, move: Move) -> int:
-        return self.scope.transfer_cycles[tensor][move.channel]
-
-    def _fixed(self, start: int, at: int) -> Event:
-        """An event at a time of something that starts, now, before or after the stretch."""
-        return Event(PAST, at, at) if self._kind(start) == PAST else Event(FUTURE, at, at - self.gain)
-
-    def _tile_start(self, tile: int) -> Event:
-        now = self.plan.start[tile]
-        return Event(FREE, now, self.start_of[tile]) if tile in self.start_of else self._fixed(now, now)
-
-    def _tile_end(self, tile: int) -> Event:
-        now = self.plan.end[tile]
-        if tile in self.start_of:
-            return Event(FREE, now, self.end_of[tile])
-        return self._fixed(self.plan.start[tile], now)
-
-    def _move_events(self, place: Place, load: bool) -> tuple[Event, Event] | None:
-        """Start and end of the load or the store of a slot."""
-        slot = self.plan.slots[place[0]][place[1]]
-        move = slot.load if load else slot.store
-        if move is None:
-            return None
-        start, cycles = move.start, self._cycles(place[0], move)
-        variable = (self.load_of if load else self.store_of).get(place)
-        if variable is not None:
-            return Event(FREE, start, variable), Event(FREE, start + cycles, variable + cycles)
-        return self._fixed(start, start), self._fixed(start, start + cycles)
-
-    def _after(self, ends: Sequence[Event], starts: Sequence[Event], *literals: cp_model.LiteralT) -> None:
-        """All ends before all starts. What is over by the beginning of the stretch goes without saying."""
-        past = [e for e in ends if e.kind == PAST and e.now > self.begin]
-        future = [e for e in starts if e.kind == FUTURE]
-        first = [e for e in ends if e.kind == FREE] + sorted(past, key=lambda e: -e.now)[:1]
-        second = [e for e in starts if e.kind == FREE] + sorted(future, key=lambda e: e.now)[:1]
-        if len(first) * len(second) > _MANY_PAIRS * (len(first) + len(second)) and not literals:
-            done = self._var(0, self.limit, max(e.now for e in first))
-            for event in first:
-                self.model.add(done >= event.term)
-            for event in second:
-                self.model.add(event.term >= done)
-            return
-        for one in first:
-            for other in second:
-                constraint = self.model.add(other.term >= one.term)
-                if literals:
-                    constraint.only_enforce_if(*literals)
 
     # --- tiles and transfers --------------------------------------------------------------------------------------
 
@@ -217,11 +100,6 @@ class StretchModel:
         for present, cycles in chosen:
             model.add(ended == start + cycles).only_enforce_if(present)
 
-    def _bool(self, hint: bool) -> cp_model.IntVar:
-        variable = self.model.new_bool_var("")
-        self.model.add_hint(variable, hint)
-        return variable
-
     def _add_moves(self) -> None:
         """Free transfers on their channel; a load is left out where its tensor is kept."""
         model = self.model
@@ -239,6 +117,7 @@ class StretchModel:
                     members[move.channel].append(model.new_fixed_size_interval_var(at, cycles, ""))
         for place in self.load_of:
             self._choose_keep(place)
+        self._choose_drops(members)
         for variables in (self.load_of, self.store_of):
             for place, start in variables.items():
                 slot = self.plan.slots[place[0]][place[1]]
@@ -266,6 +145,46 @@ class StretchModel:
         needed = k + 1 < len(slots) and slots[k].store is None
         if before in self.store_of and self.scope.instance.tensor_kind[tensor] != OUTPUT and not needed:
             self.dropped_store.add(before)
+
+    def _choose_drops(self, members: list[list[cp_model.IntervalVar]]) -> None:
+        """Whether tensors that idle throughout, and have a copy in DRAM, are dropped until their next use."""
+        if self.scope.fits:
+            return
+        idle = [place for place in self.places if self._idles(place)]
+        size = self.scope.instance.tensor_bytes
+        for tensor, k in sorted(idle, key=lambda place: (-int(size[place[0]]), place))[:MOST_DROPS]:
+            following = min(s for t in self.plan.slots[tensor][k].uses if (s := self.plan.start[t]) >= self.stretch.end)
+            channel = min(range(len(self.scope.channels)), key=self.scope.transfer_cycles[tensor].__getitem__)
+            cycles = self.scope.transfer_cycles[tensor][channel]
+            if following - cycles < self.begin:
+                continue
+            dropped = self._bool(False)
+            start = self._var(self.begin, max(self.begin, self.latest - cycles), self.begin)
+            members[channel].append(self.model.new_optional_fixed_size_interval_var(start, cycles, dropped, ""))
+            self.model.add(start + cycles <= following - self.gain).only_enforce_if(dropped)
+            self.drop[tensor, k] = (dropped, start)
+
+    def _idles(self, place: Place) -> bool:
+        """Whether a residency has uses before and far after the stretch only, and a valid copy in DRAM."""
+        tensor, k = place
+        slot = self.plan.slots[tensor][k]
+        times = [self.plan.start[tile] for tile in slot.uses]
+        if not any(time < self.begin for time in times) or not any(time >= self.limit for time in times):
+            return False
+        if any(self.begin <= time < self.stretch.end for time in times):
+            return False
+        if any(self.plan.end[t] > self.begin for t in slot.uses if self.plan.start[t] < self.begin):
+            return False
+        if slot.load is not None and slot.load.start >= self.begin:
+            return False
+        wrote = set(self.writers[tensor])
+        if not any(tile in wrote for tile in slot.uses):
+            return slot.store is None
+        return (
+            slot.store is not None
+            and slot.store.start + self._cycles(tensor, slot.store) <= self.begin
+            and all(self.plan.start[tile] < self.begin for tile in slot.uses if tile in wrote)
+        )
 
     def _absent(self, place: Place, *, load: bool) -> cp_model.IntVar | None:
         """What leaves the load or the store of a slot out, if anything can."""
@@ -348,7 +267,17 @@ class StretchModel:
             if self.scope.fits:
                 continue
             if begin <= self.begin and self._kind(begin) == PAST and self._lasts(slot, store):
-                room -= int(size[tensor])
+                if place not in self.drop:
+                    room -= int(size[tensor])
+                    continue
+                dropped, start = self.drop[place]
+                whole = self.model.new_optional_interval_var(
+                    self.begin, self.limit - self.begin, self.limit, ~dropped, ""
+                )
+                length = self._var(0, self.limit, self.limit - self.begin)
+                rest = self.model.new_optional_interval_var(start, length, self.limit, dropped, "")
+                intervals += [whole, rest]
+                demands += [int(size[tensor])] * 2
                 continue
             first = self._first(place, slot, load, begin)
             last = self._last(ends, store, absent, begin)
@@ -438,7 +367,9 @@ class StretchModel:
                     past.append(events[1].now)
         self.model.add(self.gain <= self.makespan - max(past, default=0))
         saved = [(self.keep[place], self._saved(place)) for place in self.keep]
-        weight = 1 + sum(cycles for _, cycles in saved)
+        for (tensor, _), (dropped, _) in self.drop.items():
+            saved.append((dropped, -min(self.scope.transfer_cycles[tensor])))
+        weight = 1 + sum(abs(cycles) for _, cycles in saved)
         self.model.maximize(weight * self.gain + sum(cycles * kept for kept, cycles in saved))
 
     def _saved(self, place: Place) -> int:
@@ -471,6 +402,12 @@ class StretchModel:
                     if (tensor, k - 1) in self.dropped_store or store is not None:
                         before.store = None
                     found[-1] = Slot(before.uses + slot.uses, before.load, store or before.store)
+                elif (tensor, k) in self.drop and solver.value(self.drop[tensor, k][0]):
+                    channel = min(range(len(self.scope.channels)), key=self.scope.transfer_cycles[tensor].__getitem__)
+                    again = Move(int(solver.value(self.drop[tensor, k][1])), channel)
+                    early = [tile for tile in slot.uses if self.plan.start[tile] < self.begin]
+                    late = [tile for tile in slot.uses if self.plan.start[tile] >= self.begin]
+                    found += [Slot(early, load, store), Slot(late, again)]
                 else:
                     found.append(Slot(list(slot.uses), load, store))
             plan.slots[tensor] = found

@@ -13,7 +13,8 @@ from ssmopt.cpsat.hint import makespan_of_plan
 from ssmopt.cpsat.plan import plan_of, schedule_of, schedule_times
 from ssmopt.cpsat.scope import Scope
 from ssmopt.cpsat.search import new_solver, run_solver
-from ssmopt.cpsat.stretch import Stretch, StretchModel
+from ssmopt.cpsat.stretch import StretchModel
+from ssmopt.cpsat.timeline import Stretch
 from ssmopt.csr import IntArray
 from ssmopt.decode import decode_work
 from ssmopt.errors import SsmoptError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ssmopt.cpsat.stretch import Stretch
+from ssmopt.cpsat.timeline import Stretch
 from ssmopt.instance import Instance
 from ssmopt.neighbourhood.layout import Layout
 from ssmopt.neighbourhood.orders import SOLVER, Tally

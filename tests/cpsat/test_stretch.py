@@ -15,7 +15,8 @@ from ssmopt.cpsat.hint import makespan_of_plan
 from ssmopt.cpsat.plan import Plan, plan_of, schedule_of, schedule_times
 from ssmopt.cpsat.scope import Scope
 from ssmopt.cpsat.search import new_solver
-from ssmopt.cpsat.stretch import Stretch, StretchModel
+from ssmopt.cpsat.stretch import StretchModel
+from ssmopt.cpsat.timeline import Stretch
 from ssmopt.decode import Policy, decode
 from ssmopt.instance import Instance
 from ssmopt.schedule import Schedule
