@@ -11,6 +11,7 @@ from ortools.sat.python import cp_model
 from random_instances import random_instance
 from random_orders import random_order, random_policy, tight, with_more
 
+import ssmopt
 from ssmopt.cpsat.hint import makespan_of_plan
 from ssmopt.cpsat.plan import Plan, plan_of, schedule_of, schedule_times
 from ssmopt.cpsat.scope import Scope
@@ -20,7 +21,9 @@ from ssmopt.cpsat.timeline import Stretch
 from ssmopt.decode import Policy, decode
 from ssmopt.instance import Instance
 from ssmopt.schedule import Schedule
+from ssmopt.tiling import Tiling
 from ssmopt.validate import validate
+from ssmopt.workload.tiles import build_tiles
 
 
 def begun(instance: Instance, schedule: Schedule) -> tuple[Scope, Plan]:
@@ -97,6 +100,26 @@ def test_tiles_that_may_not_move_keep_their_order() -> None:
     scope, plan = begun(instance, decode(instance, order, Policy()))
     kept_order, _, _ = solved(scope, plan, Stretch(0, makespan_of_plan(scope, plan), frozenset()))
     assert np.argsort(kept_order.start, kind="stable").tolist() == order.tolist()
+
+
+def test_what_idles_may_be_dropped_and_loaded_again() -> None:
+    hardware = ssmopt.load_hardware("array-vector").override("sram", 6_000)
+    problem = ssmopt.Problem("b", ssmopt.load_model("mamba-tiny"), hardware, 8)
+    instance = build_tiles(problem, Tiling(tokens=4, channel_splits=4))
+    drops = 0
+    for seed in range(12):
+        rng = random.Random(seed)
+        scope, plan = begun(instance, decode(instance, random_order(instance, rng), random_policy(instance, rng)))
+        makespan = makespan_of_plan(scope, plan)
+        begin = rng.randrange(makespan)
+        built = StretchModel(scope, plan, Stretch(begin, begin + rng.randint(1, makespan // 10)))
+        # As many drops as possible, whatever they cost.
+        built.model.maximize(sum(dropped for dropped, _ in built.drop.values()))
+        solver = new_solver(60, 1, 0, 0.1)
+        assert solver.solve(built.model) in (cp_model.OPTIMAL, cp_model.FEASIBLE)
+        drops += sum(int(solver.value(dropped)) for dropped, _ in built.drop.values())
+        assert validate(instance, schedule_of(scope, built.plan_from(solver))) == [], seed
+    assert drops >= 5
 
 
 def test_what_is_before_stays_and_what_is_after_moves_as_a_whole() -> None:
