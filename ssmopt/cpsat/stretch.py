@@ -12,12 +12,13 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 from ortools.sat.python import cp_model
 
 from ssmopt.cpsat.constraints import add_at_most
 from ssmopt.cpsat.plan import Move, Plan, Slot
 from ssmopt.cpsat.scope import Scope
-from ssmopt.cpsat.timeline import FREE, FUTURE, PAST, Event, Place, Stretch, Timeline
+from ssmopt.cpsat.timeline import FREE, FUTURE, PAST, Event, Outline, Place, Stretch, Timeline
 from ssmopt.instance import OUTPUT
 
 MOST_DROPS = 12
@@ -33,14 +34,17 @@ class StretchModel(Timeline):
         The instance, and a feasible plan of it.
     stretch
         What is solved anew.
+    outline
+        The outline of the plan, if it is known.
     """
 
-    def __init__(self, scope: Scope, plan: Plan, stretch: Stretch):
-        super().__init__(scope, plan, stretch)
+    def __init__(self, scope: Scope, plan: Plan, stretch: Stretch, outline: Outline | None = None):
+        super().__init__(scope, plan, stretch, outline or Outline.of(scope, plan))
         self.group_of: dict[int, dict[int, cp_model.IntVar]] = {}
         self.keep: dict[Place, cp_model.IntVar] = {}
         self.drop: dict[Place, tuple[cp_model.IntVar, cp_model.IntVar]] = {}
         self.dropped_store: set[Place] = set()
+        self.active: set[int] = set()
         self._ended: dict[Place, cp_model.LinearExprT] = {}
         self._add_tiles()
         self._add_moves()
@@ -55,15 +59,15 @@ class StretchModel(Timeline):
         model, plan = self.model, self.plan
         members: list[list[cp_model.IntervalVar]] = [[] for _ in self.scope.groups]
         movable = self.stretch.movable
-        for tile, (now, end, group) in enumerate(zip(plan.start, plan.end, plan.group, strict=True)):
-            if self._kind(now) == FREE:
-                options = self.scope.tile_groups[tile]
-                if movable is not None and tile not in movable:
-                    options = tuple(option for option in options if option[0] == group)
-                self._add_free_tile(tile, options, members)
-            elif self.begin < end and now < self.limit:
-                interval = model.new_fixed_size_interval_var(self._fixed(now, now).term, end - now, "")
-                members[group].append(interval)
+        for tile in self.free:
+            options = self.scope.tile_groups[tile]
+            if movable is not None and tile not in movable:
+                options = tuple(option for option in options if option[0] == plan.group[tile])
+            self._add_free_tile(tile, options, members)
+        for tile in self._near(self.outline.start, self.outline.end):
+            now, end = plan.start[tile], plan.end[tile]
+            interval = model.new_fixed_size_interval_var(self._fixed(now, now).term, end - now, "")
+            members[plan.group[tile]].append(interval)
         for cores, intervals in zip(self.scope.groups, members, strict=True):
             add_at_most(model, intervals, len(cores.cores))
         if movable is not None:
@@ -104,17 +108,24 @@ class StretchModel(Timeline):
         """Free transfers on their channel; a load is left out where its tensor is kept."""
         model = self.model
         members: list[list[cp_model.IntervalVar]] = [[] for _ in self.scope.channels]
-        for place in self.places:
-            slot = self.plan.slots[place[0]][place[1]]
-            for move, variables in ((slot.load, self.load_of), (slot.store, self.store_of)):
-                if move is None:
-                    continue
-                cycles = self._cycles(place[0], move)
-                if self._kind(move.start) == FREE:
-                    variables[place] = self._var(self.begin, max(move.start, self.latest - cycles), move.start)
-                elif self.begin < move.start + cycles and move.start < self.limit:
-                    at = self._fixed(move.start, move.start).term
-                    members[move.channel].append(model.new_fixed_size_interval_var(at, cycles, ""))
+        outline = self.outline
+        inside = (outline.move_start >= self.begin) & (outline.move_start < self.stretch.end)
+        for i in np.flatnonzero(inside).tolist():
+            place, load = outline.moves[i]
+            start, cycles = int(outline.move_start[i]), int(outline.move_end[i] - outline.move_start[i])
+            variable = self._var(self.begin, max(start, self.latest - cycles), start)
+            (self.load_of if load else self.store_of)[place] = variable
+            self.active.add(place[0])
+        for i in self._near(outline.move_start, outline.move_end):
+            (tensor, k), load = outline.moves[i]
+            slot = self.plan.slots[tensor][k]
+            move = slot.load if load else slot.store
+            assert move is not None
+            cycles = self._cycles(tensor, move)
+            at = self._fixed(move.start, move.start).term
+            members[move.channel].append(model.new_fixed_size_interval_var(at, cycles, ""))
+            if move.start < self.begin:
+                self.active.add(tensor)
         for place in self.load_of:
             self._choose_keep(place)
         self._choose_drops(members)
@@ -150,7 +161,9 @@ class StretchModel(Timeline):
         """Whether tensors that idle throughout, and have a copy in DRAM, are dropped until their next use."""
         if self.scope.fits:
             return
-        idle = [place for place in self.places if self._idles(place)]
+        throughout = (self.outline.slot_begin < self.begin) & (self.outline.slot_end >= self.limit)
+        lasting = [self.outline.places[i] for i in np.flatnonzero(throughout).tolist()]
+        idle = [place for place in lasting if self._idles(place)]
         size = self.scope.instance.tensor_bytes
         for tensor, k in sorted(idle, key=lambda place: (-int(size[place[0]]), place))[:MOST_DROPS]:
             following = min(s for t in self.plan.slots[tensor][k].uses if (s := self.plan.start[t]) >= self.stretch.end)
@@ -197,15 +210,11 @@ class StretchModel(Timeline):
     def _add_precedences(self) -> None:
         """Readers after writers, additions one at a time."""
         instance = self.scope.instance
-        active = set(self.free)
-        active.update(
-            t
-            for t, (start, end) in enumerate(zip(self.plan.start, self.plan.end, strict=True))
-            if start < self.begin < end
-        )
+        running = np.flatnonzero((self.outline.start < self.begin) & (self.outline.end > self.begin))
         touched: set[int] = set()
-        for tile in active:
+        for tile in [*self.free, *running.tolist()]:
             touched.update(instance.inputs[tile].tolist(), instance.writes[tile].tolist())
+        self.active |= touched
         for tensor in sorted(touched):
             writers, readers = self.writers[tensor], self.readers[tensor]
             ends = [self._tile_end(t) for t in writers]
@@ -234,16 +243,24 @@ class StretchModel(Timeline):
 
     def _add_slots(self) -> None:
         """Loads before uses before the next load, stores after writers, and all residencies within the capacity."""
-        intervals, demands = [], []
+        intervals: list[cp_model.IntervalVar] = []
+        demands: list[int] = []
         room = self.scope.capacity
         size = self.scope.instance.tensor_bytes
-        for place in self.places:
-            tensor, k = place
-            slot = self.plan.slots[tensor][k]
-            begin, end = self.plan.slot_start(slot), self.plan.slot_end(self.scope, tensor, slot)
-            following = self.plan.slots[tensor][k + 1] if k + 1 < len(self.plan.slots[tensor]) else None
-            if end < self.begin or begin >= self.limit:
+        outline = self.outline
+        for i in np.flatnonzero((outline.slot_end >= self.begin) & (outline.slot_begin < self.limit)).tolist():
+            place = tensor, k = outline.places[i]
+            begin, end = int(outline.slot_begin[i]), int(outline.slot_end[i])
+            if tensor not in self.active and place not in self.drop:
+                # Nothing of it is free or under way: it is in memory before the stretch, after it, or throughout.
+                if begin < self.begin and end >= self.limit:
+                    room -= int(size[tensor])
+                elif end > self.begin and not self.scope.fits:
+                    self._add_passive(begin, end, intervals)
+                    demands.append(int(size[tensor]))
                 continue
+            slot = self.plan.slots[tensor][k]
+            following = self.plan.slots[tensor][k + 1] if k + 1 < len(self.plan.slots[tensor]) else None
             load, store = self._move_events(place, True), self._move_events(place, False)
             uses = [self._tile_start(t) for t in slot.uses]
             ends = [self._tile_end(t) for t in slot.uses]
@@ -266,7 +283,8 @@ class StretchModel(Timeline):
                 self._add_kept(place, uses)
             if self.scope.fits:
                 continue
-            if begin <= self.begin and self._kind(begin) == PAST and self._lasts(slot, store):
+            if begin < self.begin and end >= self.limit:
+                # Only something after the stretch ends so late, wherever it moves to.
                 if place not in self.drop:
                     room -= int(size[tensor])
                     continue
@@ -289,10 +307,14 @@ class StretchModel(Timeline):
             unit = math.gcd(*demands)
             self.model.add_cumulative(intervals, [d // unit for d in demands], room // unit)
 
-    def _lasts(self, slot: Slot, store: tuple[Event, Event] | None) -> bool:
-        """Whether some use or store, wherever it moves to, ends after everything that is free."""
-        ends = [self._tile_end(t) for t in slot.uses] + ([] if store is None else [store[1]])
-        return any(e.kind == FUTURE and e.now >= self.limit for e in ends)
+    def _add_passive(self, begin: int, end: int, intervals: list[cp_model.IntervalVar]) -> None:
+        """A residency that ends after the stretch, and begins before or after it."""
+        if begin >= self.stretch.end:
+            interval = self.model.new_fixed_size_interval_var(begin - self.gain, end - begin, "")
+        else:
+            length = self._var(0, end - begin, end - begin)
+            interval = self.model.new_interval_var(begin, length, end - self.gain, "")
+        intervals.append(interval)
 
     def _first(self, place: Place, slot: Slot, load: tuple[Event, Event] | None, begin: int) -> cp_model.LinearExprT:
         """When a residency begins: with its load, its first writer, or where the slot before ends if it is kept."""
@@ -359,13 +381,9 @@ class StretchModel(Timeline):
                 events = self._move_events(place, load)
                 assert events is not None
                 self.model.add(events[1].term + self.gain <= self.makespan)
-        past = [end for start, end in zip(self.plan.start, self.plan.end, strict=True) if start < self.begin]
-        for place in self.places:
-            for load in (True, False):
-                events = self._move_events(place, load)
-                if events is not None and events[1].kind == PAST:
-                    past.append(events[1].now)
-        self.model.add(self.gain <= self.makespan - max(past, default=0))
+        past = self.outline.end[self.outline.start < self.begin].max(initial=0)
+        past = self.outline.move_end[self.outline.move_start < self.begin].max(initial=past)
+        self.model.add(self.gain <= self.makespan - int(past))
         saved = [(self.keep[place], self._saved(place)) for place in self.keep]
         for (tensor, _), (dropped, _) in self.drop.items():
             saved.append((dropped, -min(self.scope.transfer_cycles[tensor])))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from ortools.sat.python import cp_model
 
-from ssmopt.cpsat.hint import makespan_of_plan
 from ssmopt.cpsat.plan import Move, Plan
 from ssmopt.cpsat.scope import Scope
+from ssmopt.csr import IntArray
 
 Place = tuple[int, int]
 """A tensor and the position of one of its slots."""
@@ -37,13 +38,68 @@ class Stretch:
     movable: frozenset[int] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The times of a plan as arrays, for finding what a stretch touches.
+
+    Attributes
+    ----------
+    start, end
+        Shape (tiles,).
+    places, slot_begin, slot_end
+        All slots of all tensors, in order, and their residencies.
+    moves, move_start, move_end
+        All transfers as (slot, whether it is a load), and their times.
+    makespan
+        The end of the last tile or transfer.
+    """
+
+    start: IntArray
+    end: IntArray
+    places: list[Place]
+    slot_begin: IntArray
+    slot_end: IntArray
+    moves: list[tuple[Place, bool]]
+    move_start: IntArray
+    move_end: IntArray
+    makespan: int
+
+    @staticmethod
+    def of(scope: Scope, plan: Plan) -> Outline:
+        """The outline of a plan."""
+        places, begin, end = [], [], []
+        moves, move_start, move_end = [], [], []
+        for tensor, slots in plan.slots.items():
+            for k, slot in enumerate(slots):
+                places.append((tensor, k))
+                begin.append(plan.slot_start(slot))
+                end.append(plan.slot_end(scope, tensor, slot))
+                for move, load in ((slot.load, True), (slot.store, False)):
+                    if move is not None:
+                        moves.append(((tensor, k), load))
+                        move_start.append(move.start)
+                        move_end.append(move.start + scope.transfer_cycles[tensor][move.channel])
+        makespan = max([*plan.end, *move_end], default=0)
+        columns = [_array(c) for c in (plan.start, plan.end, begin, end, move_start, move_end)]
+        return Outline(columns[0], columns[1], places, columns[2], columns[3], moves, columns[4], columns[5], makespan)
+
+
+def _array(values: list[int]) -> IntArray:
+    return np.array(values, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Event:
     """A start or an end: a constant in the past, an expression, or a constant less the gain."""
 
     kind: int
     now: int
-    term: cp_model.LinearExprT
+    fixed_or_gain: cp_model.LinearExprT
+
+    @property
+    def term(self) -> cp_model.LinearExprT:
+        """The event in the model."""
+        return self.now - self.fixed_or_gain if self.kind == FUTURE else self.fixed_or_gain
 
 
 class Timeline:
@@ -55,6 +111,8 @@ class Timeline:
         The instance, and a feasible plan of it, which is the hint of every variable.
     stretch
         What is solved anew.
+    outline
+        The outline of the plan.
 
     Attributes
     ----------
@@ -65,14 +123,13 @@ class Timeline:
         later, now, can meet it.
     """
 
-    def __init__(self, scope: Scope, plan: Plan, stretch: Stretch):
+    def __init__(self, scope: Scope, plan: Plan, stretch: Stretch, outline: Outline):
         self.scope, self.plan, self.stretch = scope, plan, stretch
         self.model = cp_model.CpModel()
         self.begin, self.most = stretch.begin, stretch.end - stretch.begin
-        self.makespan = makespan_of_plan(scope, plan)
-        self.writers, self.readers = scope.instance.writers.lists(), scope.instance.readers.lists()
-        self.free = [t for t, start in enumerate(plan.start) if self._kind(start) == FREE]
-        self.places = [(t, k) for t, slots in plan.slots.items() for k in range(len(slots))]
+        self.outline, self.makespan = outline, outline.makespan
+        self.writers, self.readers = scope.writers, scope.readers
+        self.free = np.flatnonzero((outline.start >= stretch.begin) & (outline.start < stretch.end)).tolist()
         self.latest = self._latest()
         self.limit = self.latest + self.most
         self.gain = self._var(0, self.most, 0)
@@ -91,23 +148,22 @@ class Timeline:
 
     def _latest(self) -> int:
         """No free tile or transfer ends after this: they do not now, nor does what began before the stretch."""
-        latest = self.stretch.end
-        for start, end in zip(self.plan.start, self.plan.end, strict=True):
-            if start < self.stretch.end:
-                latest = max(latest, end)
-        for tensor, k in self.places:
-            slot = self.plan.slots[tensor][k]
-            for move in (slot.load, slot.store):
-                if move is not None and move.start < self.stretch.end:
-                    latest = max(latest, move.start + self._cycles(tensor, move))
-        return latest
+        outline, end = self.outline, self.stretch.end
+        tiles = outline.end[outline.start < end].max(initial=end)
+        return int(outline.move_end[outline.move_start < end].max(initial=tiles))
+
+    def _near(self, start: IntArray, end: IntArray) -> list[int]:
+        """What begins before the stretch and goes on, and what starts soon after it."""
+        past = (start < self.begin) & (end > self.begin)
+        found: list[int] = np.flatnonzero(past | ((start >= self.stretch.end) & (start < self.limit))).tolist()
+        return found
 
     def _cycles(self, tensor: int, move: Move) -> int:
         return self.scope.transfer_cycles[tensor][move.channel]
 
     def _fixed(self, start: int, at: int) -> Event:
         """An event at a time of something that starts, now, before or after the stretch."""
-        return Event(PAST, at, at) if self._kind(start) == PAST else Event(FUTURE, at, at - self.gain)
+        return Event(PAST, at, at) if self._kind(start) == PAST else Event(FUTURE, at, self.gain)
 
     def _tile_start(self, tile: int) -> Event:
         now = self.plan.start[tile]

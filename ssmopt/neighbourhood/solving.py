@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ortools.sat.python import cp_model
 
-from ssmopt.cpsat.hint import makespan_of_plan
-from ssmopt.cpsat.plan import plan_of, schedule_of, schedule_times
+from ssmopt.cpsat.plan import Plan, plan_of, schedule_of, schedule_times
 from ssmopt.cpsat.scope import Scope
 from ssmopt.cpsat.search import new_solver, run_solver
 from ssmopt.cpsat.stretch import StretchModel
-from ssmopt.cpsat.timeline import Stretch
+from ssmopt.cpsat.timeline import Outline, Stretch
 from ssmopt.csr import IntArray
 from ssmopt.decode import decode_work
 from ssmopt.errors import SsmoptError
@@ -80,8 +79,8 @@ class Answer:
     ----------
     gain, kept
         Units of time, and tensors that are kept instead of loaded again.
-    finished, solved
-        Whether CP-SAT proved that there is no more, and whether it got anywhere.
+    finished
+        Whether CP-SAT proved that there is no more.
     taken
         Whether the plan has changed to it.
     """
@@ -89,8 +88,7 @@ class Answer:
     gain: int
     kept: int
     finished: bool
-    solved: bool
-    taken: bool
+    taken: bool = False
 
 
 class _Quiet(cp_model.CpSolverSolutionCallback):  # type: ignore[misc]
@@ -112,12 +110,17 @@ class StretchSolver:
         self.instance = instance
         self.budget = budget
         self.scope = Scope.of(instance).scaled(schedule_times(start))
-        self.plan = plan_of(self.scope, start)
+        self._take(plan_of(self.scope, start))
+
+    def _take(self, plan: Plan) -> None:
+        self.plan = plan
+        self.outline = Outline.of(self.scope, plan)
+        self._view: View | None = None
 
     @property
     def makespan(self) -> int:
         """Cycles."""
-        return makespan_of_plan(self.scope, self.plan) * self.scope.scale
+        return self.outline.makespan * self.scope.scale
 
     def schedule(self) -> Schedule:
         """The schedule of the plan."""
@@ -129,7 +132,7 @@ class StretchSolver:
         The makespan never grows, nor does the number of loads. Of several answers with a gain only one is taken, since
         each moves what the others rely on.
         """
-        built = [StretchModel(self.scope, self.plan, stretch) for stretch in stretches]
+        built = [StretchModel(self.scope, self.plan, stretch, self.outline) for stretch in stretches]
         seconds = self.budget.seconds()
         solvers = [new_solver(seconds, 1, self.budget.seed, self.budget.work) for _ in built]
         if len(built) == 1:
@@ -140,41 +143,44 @@ class StretchSolver:
         for solver in solvers:
             self.budget.spend(solver.response_proto.deterministic_time, decode_work(self.instance))
         best = max(range(len(built)), key=lambda i: (answers[i].gain, answers[i].kept, -i))
-        if answers[best].solved:
-            self.plan = built[best].plan_from(solvers[best])
-        return [answer if i == best else replace(answer, taken=False) for i, answer in enumerate(answers)]
+        taken = answers[best].gain > 0 or answers[best].kept > 0
+        if taken:
+            self._take(built[best].plan_from(solvers[best]))
+        return [replace(answer, taken=taken and i == best) for i, answer in enumerate(answers)]
 
     def _solve(self, built: StretchModel, solver: cp_model.CpSolver) -> Answer:
         status = run_solver(solver, built.model, _Quiet(), self.budget.should_stop)
         if status in (cp_model.MODEL_INVALID, cp_model.INFEASIBLE):
             raise SsmoptError("CP-SAT rejects a stretch of a feasible schedule")
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            return Answer(0, 0, finished=False, solved=False, taken=False)
+            return Answer(0, 0, finished=False)
         kept = sum(int(solver.value(kept)) for kept in built.keep.values())
-        return Answer(int(solver.value(built.gain)), kept, status == cp_model.OPTIMAL, solved=True, taken=True)
+        return Answer(int(solver.value(built.gain)), kept, status == cp_model.OPTIMAL)
 
     def view(self, layout: Layout) -> View:
         """What the choice of the next stretch may look at."""
-        plan, scope = self.plan, self.scope
-        busy: dict[tuple[str, int], list[tuple[int, int]]] = {}
-        for start, end, group in zip(plan.start, plan.end, plan.group, strict=True):
-            busy.setdefault(("group", group), []).append((start, end))
-        starts, again = list(plan.start), []
-        for tensor, slots in plan.slots.items():
-            for k, slot in enumerate(slots):
-                for move in (slot.load, slot.store):
-                    if move is not None:
-                        starts.append(move.start)
-                        cycles = scope.transfer_cycles[tensor][move.channel]
-                        busy.setdefault(("channel", move.channel), []).append((move.start, move.start + cycles))
-                if k and slot.load is not None:
-                    again.append((plan.slot_end(scope, tensor, slots[k - 1]), slot.load.start))
-        most = max(busy.values(), key=lambda spans: sum(end - start for start, end in spans))
+        if self._view is None:
+            self._view = self._look(layout)
+        return self._view
+
+    def _look(self, layout: Layout) -> View:
+        plan, outline = self.plan, self.outline
+        group = np.array(plan.group, dtype=np.int64)
+        moved = [plan.slots[t][k].load if load else plan.slots[t][k].store for (t, k), load in outline.moves]
+        channel = np.array([-1 if move is None else move.channel for move in moved], dtype=np.int64)
+        machines = [(outline.start[group == g], outline.end[group == g]) for g in np.unique(group)]
+        machines += [(outline.move_start[channel == c], outline.move_end[channel == c]) for c in np.unique(channel)]
+        starts, ends = max(machines, key=lambda times: int((times[1] - times[0]).sum()))
+        again = []
+        for i, (tensor, k) in enumerate(outline.places):
+            load = plan.slots[tensor][k].load
+            if k and load is not None:
+                again.append((int(outline.slot_end[i - 1]), load.start))
         return View(
             layout=layout,
-            starts=np.sort(np.array(starts, dtype=np.int64)),
-            tile_start=np.array(plan.start, dtype=np.int64),
-            idle=_idle(sorted(most)),
+            starts=np.sort(np.concatenate([outline.start, outline.move_start])),
+            tile_start=outline.start,
+            idle=_idle(sorted(zip(starts.tolist(), ends.tolist(), strict=True))),
             again=tuple(again),
         )
 
