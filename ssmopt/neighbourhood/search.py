@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from ssmopt.errors import InputError
 from ssmopt.instance import Instance
 from ssmopt.neighbourhood.orders import OrderSearch, Tally
 from ssmopt.neighbourhood.parameters import Parameters
@@ -76,9 +77,14 @@ class NeighbourhoodSearch:
         if progress() >= 1 or best.makespan <= self.target:
             return
         # OR-Tools takes a while to import.
+        from ssmopt.cpsat.scope import Scope
         from ssmopt.neighbourhood.solving import Budget
         from ssmopt.neighbourhood.stretches import StretchSearch
 
+        try:
+            Scope.of(self.instance)
+        except InputError:
+            return  # The exact model's parts know one memory only.
         budget = Budget(
             seconds=lambda: self.stop.remaining,
             work=self.parameters.stretch_work,

@@ -21,6 +21,9 @@ from ssmopt.instance import Instance
 from ssmopt.neighbourhood.layout import Layout
 from ssmopt.schedule import Schedule
 
+_MOST_WAITED = 64
+"""Tensors that a stretch may be laid around because many tiles wait for them."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -62,6 +65,8 @@ class View:
         Begin and length of the times at which the busiest core or channel does nothing.
     again
         For each load of something that was there before: when that ended, and when the load starts.
+    waited
+        For the tensors with most readers: when the last tile that writes it ends, and how many wait for that.
     """
 
     layout: Layout
@@ -69,6 +74,7 @@ class View:
     tile_start: IntArray
     idle: tuple[tuple[int, int], ...]
     again: tuple[tuple[int, int], ...]
+    waited: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,14 @@ class StretchSolver:
             tile_start=outline.start,
             idle=_idle(sorted(zip(starts.tolist(), ends.tolist(), strict=True))),
             again=tuple(again),
+            waited=self._waited(),
         )
+
+    def _waited(self) -> tuple[tuple[int, int], ...]:
+        readers = [len(tiles) for tiles in self.scope.readers]
+        made = [t for t, tiles in enumerate(self.scope.writers) if tiles and readers[t]]
+        most = sorted(made, key=lambda t: (-readers[t], t))[:_MOST_WAITED]
+        return tuple((max(self.plan.end[tile] for tile in self.scope.writers[t]), readers[t]) for t in most)
 
 
 def _idle(spans: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

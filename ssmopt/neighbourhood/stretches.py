@@ -60,6 +60,14 @@ def _again(view: View, rng: random.Random, size: int) -> Stretch:
     return Stretch(*_around(view, high, size))
 
 
+def _waited(view: View, rng: random.Random, size: int) -> Stretch:
+    if not view.waited:
+        return _anywhere(view, rng, size)
+    time, _ = rng.choices(view.waited, [count for _, count in view.waited])[0]
+    at = min(bisect_left(view.starts, time), len(view.starts) - 1)
+    return Stretch(*_around(view, at + rng.randrange(-size // 2, size // 4 + 1), size))
+
+
 def _transfers(view: View, rng: random.Random, size: int) -> Stretch:
     begin, end = _around(view, rng.randrange(len(view.starts)), 3 * size)
     return Stretch(begin, end, frozenset())
@@ -79,6 +87,7 @@ KINDS = (
     Kind("anywhere", "a stretch of time", _anywhere),
     Kind("around-idle", "a stretch around idle time of the busiest core or channel", _idle),
     Kind("load-again", "a stretch in which something is dropped and loaded again", _again),
+    Kind("waited-for", "a stretch around the end of what most tiles wait for", _waited),
     Kind("transfers", "the transfers of a longer stretch, the tiles in their order", _transfers),
     Kind("chunk", "some channels or operators of a longer stretch, the other tiles in their order", _chunk),
 )
