@@ -190,9 +190,9 @@ schedules on machines that differ in one respect:
 "Less one operand of each pair" takes off the {pairs:,} cycles that the smaller operand of mul_hA and of add_h takes on
 the channel: what the unfused schedule would gain if it came in beside the other one. That explains all but
 {percent(abs(corrected / published[UNFUSED] - 1))} of the artefact's unfused cycles. Two transfers at a time is more
-than it allows: there any two share the channel. Writing back into the past cannot be had here at any price, as the validator
-refuses it; it can only make published numbers smaller. [Baselines](baselines.md#against-published-numbers) goes through
-the published cycles row by row.
+than it allows: there any two share the channel. Writing back into the past cannot be had here at any price, as the
+validator refuses it; it can only make published numbers smaller. [Baselines](baselines.md#against-published-numbers)
+goes through the published cycles row by row.
 """
 
 
@@ -248,8 +248,9 @@ From left to right the columns change one thing at a time: the tiling (the publi
 channels into chunks, and only that), the schedule of those tiles, and everything. The saving of the last column over
 the first is what is comparable with the published claim. For one token the artefact gives {published["fuse-all"][2]:,}
 cycles for fuse-all with 2 MiB, {published["fuse-all"][6]:,} with 6 MiB, and {published["mem-aware"][0.1]:,} for
-mem-aware with 0.1 MiB: with one token nothing but the state is large, and cutting it costs no traffic. With more tokens a small
-SRAM also has to hold activations, or read weights again, which the lower bound knows (see `ssmopt figure memory`).
+mem-aware with 0.1 MiB: with one token nothing but the state is large, and cutting it costs no traffic. With more tokens
+a small SRAM also has to hold activations, or read weights again, which the lower bound knows (see `ssmopt figure
+memory`).
 """
     return "; ".join(ratios), text
 
