@@ -79,6 +79,17 @@ def explore(
             show_default="powers of two, and the most nearly square",
         ),
     ] = None,
+    shapes: Annotated[
+        int | None,
+        typer.Option(
+            "--shapes", metavar="N", min=1, max=1000, rich_help_panel=_SPACE, show_default="all",
+            help="Array shapes of each area and share, those of the smallest bounds.",
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Search every machine, also those that cannot be the fastest.",
+                           rich_help_panel=_SPACE)
+    ] = False,
     bandwidth: Annotated[
         list[int] | None,
         typer.Option(
@@ -150,7 +161,8 @@ def explore(
             found = run(
                 model, seq_len, weights=weight, hardware=hardware, area_mm2=areas,
                 shares=[_as_share(percents) for percents in shares], rows=rows, bandwidths=bandwidth,
-                time_limit=time_limit, work_limit=work_limit, workers=workers, seed=seed, on_progress=listener,
+                shapes=shapes, prune=not every, time_limit=time_limit,
+                work_limit=work_limit, workers=workers, seed=seed, on_progress=listener,
             )  # fmt: skip
         written: list[Path] = []
         if csv_file is not None:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from ssmopt.autotile.search import Candidate
-from ssmopt.bounds import best, lower_bounds
-from ssmopt.decode import decode
-from ssmopt.errors import CapacityError
-from ssmopt.exploration.machine_search import GOOD_ENOUGH, MachineSearch
-from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part, Row
+from ssmopt.exploration.baselines import baseline_result
+from ssmopt.exploration.contender import LONGEST, Contender
+from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part
 from ssmopt.exploration.space import Machine
 from ssmopt.hardware import Hardware
-from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.model import Model
-from ssmopt.problem import Problem
-from ssmopt.result import Progress, ProgressListener, Result
-from ssmopt.search import EXACT_TILES, Search
-from ssmopt.solve import run_solver
-from ssmopt.start import Start
+from ssmopt.result import Progress, ProgressListener
+from ssmopt.search import EXACT_TILES
 from ssmopt.stopping import Stop
-from ssmopt.workload.tiles import build_tiles
 
 BASELINE = "fuse-all"
 """The published heuristic that the reference is also run with."""
-
-_LONGEST = 8_192
-"""Longer prompts are scheduled periodically by the ordinary solver, and not searched on."""
 
 _FIRST_SHARE, _LAST_SHARE = 0.25, 0.85
 """Share of the budget that the first searches are planned to take together, and after which the last one begins."""
@@ -54,6 +42,11 @@ class Campaign:
         When to end.
     on_progress
         Told whenever something has changed.
+    shapes
+        How many shapes of each area, share and bandwidth are left in the space, those of the smallest bounds; None
+        leaves all.
+    prune
+        Whether machines that cannot be the fastest are left out.
     """
 
     def __init__(
@@ -64,8 +57,12 @@ class Campaign:
         parts: tuple[Part, ...],
         stop: Stop,
         on_progress: ProgressListener | None,
+        *,
+        shapes: int | None = None,
+        prune: bool = True,
     ):
         self.model = model
+        self.prune = prune
         self.parts = parts
         self.stop = stop
         self.on_progress = on_progress
@@ -76,7 +73,7 @@ class Campaign:
             if number % 10 == 0:
                 self._say(f"bounds of {number:,} of {len(space):,} machines")
             self.contenders.append(Contender(machine, model, parts, stop))
-        self.bound = min(contender.bound for contender in self.contenders)
+        self.contenders = _of_most_promising_shapes(self.contenders, shapes)
         self.baseline: int | None = None
 
     def run(self, budget: float, workers: int, seed: int) -> None:
@@ -158,20 +155,9 @@ class Campaign:
         """Run the published heuristic on the reference, unless everything has to end."""
         total = 0
         for part, problem in zip(self.parts, self.reference.problems, strict=True):
-            if self.stop.late() or part.seq_len > _LONGEST:
-                return
             self._say(f"{BASELINE} on the reference")
-            try:
-                with Stop(self.stop.remaining) as own:
-                    own.signal = self.stop.signal
-                    result = run_solver(
-                        problem, own, tiling=self.reference.results[part.seq_len].instance.tiling, any_tiling=False,
-                        solver=BASELINE, workers=1, seed=0, on_progress=None,
-                    )  # fmt: skip
-                self.stop.signal = own.signal
-            except (CapacityError, KeyError):
-                return
-            if result.makespan is None:
+            result = None if part.seq_len > LONGEST else baseline_result(problem, BASELINE, self.stop)
+            if result is None or result.makespan is None:
                 return
             total += part.weight * result.makespan
         self.baseline = total
@@ -194,7 +180,9 @@ class Campaign:
         return min(known, default=None)
 
     def is_pruned(self, contender: Contender) -> bool:
-        """Whether a machine cannot be faster than one that is no larger."""
+        """Whether a machine is left out because it cannot be faster than one that is no larger."""
+        if not self.prune:
+            return False
         best_known = self.best_for(contender)
         return best_known is not None and contender.bound >= best_known
 
@@ -233,6 +221,21 @@ class Campaign:
             self.on_progress(Progress(self.stop.elapsed, phase, min(known, default=None), bound))
 
 
+def _of_most_promising_shapes(contenders: list[Contender], shapes: int | None) -> list[Contender]:
+    """For each area, share and bandwidth so many contenders of the smallest bounds, in the given order."""
+    if shapes is None:
+        return contenders
+    kept: list[Contender] = []
+    counts: dict[tuple[Fraction, Fraction, int], int] = {}
+    for contender in sorted(contenders, key=lambda c: c.bound):
+        machine = contender.machine
+        key = (machine.fraction, machine.memory_share, machine.bandwidth)
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] <= shapes:
+            kept.append(contender)
+    return [contender for contender in contenders if contender in kept]
+
+
 def _by_turns(leaders: list[Contender]) -> list[Contender]:
     """The first of each area, then the second of each, and so on: every area has an answer early."""
     rank: dict[Fraction, int] = {}
@@ -241,113 +244,3 @@ def _by_turns(leaders: list[Contender]) -> list[Contender]:
         turn = rank[leader.machine.fraction] = rank.get(leader.machine.fraction, 0) + 1
         turns.append((turn, leader.bound, len(turns), leader))
     return [leader for *_, leader in sorted(turns, key=lambda entry: entry[:3])]
-
-
-class Contender:
-    """One machine, and what has been found for it so far."""
-
-    def __init__(self, machine: Machine, model: Model, parts: tuple[Part, ...], stop: Stop):
-        self.machine = machine
-        self.parts = parts
-        self.stop = stop
-        hardware = machine.hardware
-        self.problems = [
-            Problem(f"{model.name}-{hardware.name}-L{part.seq_len}", model, hardware, part.seq_len) for part in parts
-        ]
-        self.bounds = [best(lower_bounds(problem)).cycles for problem in self.problems]
-        self.bound = sum(part.weight * bound for part, bound in zip(parts, self.bounds, strict=True))
-        self.searches: dict[int, MachineSearch] = {}
-        self.results: dict[int, Result] = {}
-        self.error: CapacityError | None = None
-
-    @property
-    def makespan(self) -> int | None:
-        """Cycles of the whole mix; None until every part of it has a schedule."""
-        total = 0
-        for part in self.parts:
-            result = self.results.get(part.seq_len)
-            if result is None or result.makespan is None:
-                return None
-            total += part.weight * result.makespan
-        return total
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether searching on would find nothing more."""
-        optimal = self.makespan is not None and self.makespan <= self.bound * GOOD_ENOUGH
-        done = [part.seq_len in self.searches and self.searches[part.seq_len].exhausted for part in self.parts]
-        return optimal or (self.makespan is not None and all(done))
-
-    def candidate(self, seq_len: int) -> Candidate | None:
-        """The best tiling and order for a prompt, if there is one."""
-        search = self.searches.get(seq_len)
-        return None if search is None else search.best
-
-    def search(self, work: float, seeds: Callable[[int], Iterable[Candidate]]) -> None:
-        """Search on for so many units of work, shared by the parts of the mix."""
-        for part, problem, bound in zip(self.parts, self.problems, self.bounds, strict=True):
-            try:
-                self._search_part(part, problem, bound, work / len(self.parts), seeds(part.seq_len))
-            except CapacityError as error:
-                self.error = error
-                return
-
-    def _search_part(self, part: Part, problem: Problem, bound: int, work: float, seeds: Iterable[Candidate]) -> None:
-        length = part.seq_len
-        if length > _LONGEST:
-            self._by_solver(problem, length, "auto", work)
-            return
-        search = self.searches.setdefault(length, MachineSearch(problem, bound, self.stop))
-        if search.exhausted:
-            return
-        before = search.makespan
-        try:
-            search.go_on(work, seeds)
-        except CapacityError:
-            # The smallest memories take tilings that no such search looks at.
-            self._by_solver(problem, length, PIPELINED.name, work)
-            search.exhausted = True
-            return
-        if search.best is not None and (search.makespan < before or not before or length not in self.results):
-            self._take(problem, length, search.best)
-
-    def _take(self, problem: Problem, length: int, candidate: Candidate) -> None:
-        """Decode a candidate in full, and keep its schedule if it is valid and better."""
-        instance = build_tiles(problem, candidate.point.tiling(problem))
-        search = Search(instance, PIPELINED.name, self.stop, None)
-        search.offer(decode(instance, *candidate.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
-        self._keep(length, search.result())
-
-    def _by_solver(self, problem: Problem, length: int, solver: str, work: float) -> None:
-        """Solve a part by an ordinary solver, once."""
-        if length in self.results:
-            return
-        with Stop(self.stop.remaining, work) as own:
-            own.signal = self.stop.signal
-            result = run_solver(
-                problem, own, tiling=None, any_tiling=True, solver=solver, workers=1, seed=0, on_progress=None
-            )
-        self.stop.signal = own.signal
-        self.stop.spend(own.work)
-        self._keep(length, result)
-
-    def improve(self, length: int, workers: int, seed: int) -> None:
-        """Improve the schedule of a part by the exact model, from the best one on, with what is left of the budget."""
-        known = self.results[length]
-        if known.schedule is None or known.instance.problem is None:
-            return
-        result = run_solver(
-            known.instance.problem, self.stop, tiling=known.instance.tiling, any_tiling=False, solver="cpsat",
-            workers=workers, seed=seed, on_progress=None, start=Start(known.instance, known.schedule),
-        )  # fmt: skip
-        self._keep(length, dataclasses.replace(result, note=""))
-
-    def _keep(self, length: int, result: Result) -> None:
-        known = self.results.get(length)
-        if result.makespan is not None and (known is None or result.makespan < (known.makespan or 0)):
-            self.results[length] = result
-
-    def row(self, state: str) -> Row:
-        """The machine as the outcome shows it; without results unless all parts have one."""
-        results = [self.results[p.seq_len] for p in self.parts] if self.makespan is not None else []
-        return Row(self.machine, state, self.bound, tuple(results), tuple(part.weight for part in self.parts))

@@ -36,6 +36,8 @@ def explore(
     shares: Sequence[float] | None = None,
     rows: Sequence[int] | None = None,
     bandwidths: Sequence[int] | None = None,
+    shapes: int | None = None,
+    prune: bool = True,
     time_limit: float | None = None,
     work_limit: float | None = None,
     workers: int | None = None,
@@ -64,6 +66,11 @@ def explore(
         Rows of the arrays (their columns are as many as fit); None takes several (`ssmopt.exploration.space`).
     bandwidths
         Bytes per cycle to DRAM; None takes what the area model says.
+    shapes
+        How many array shapes of each area, share and bandwidth there are in the space: those of the smallest bounds;
+        None leaves all.
+    prune
+        Whether machines that cannot be the fastest are never searched; otherwise all are, for a curve over the shares.
     time_limit
         Wall seconds; None is `TIME_LIMIT`, or no limit where work is limited. A first schedule is always found.
     work_limit
@@ -84,6 +91,8 @@ def explore(
     if time_limit is None:
         time_limit = TIME_LIMIT if work_limit is None else math.inf
     check_arguments([], time_limit, workers, work_limit)
+    if shapes is not None and shapes <= 0:
+        raise InputError(f"expected a positive number of shapes, not {shapes}", key="shapes")
     parts = _parts(seq_len, weights)
     model = load_model(model) if isinstance(model, str) else model
     base = load_hardware(hardware) if isinstance(hardware, str) else hardware
@@ -91,7 +100,7 @@ def explore(
     if workers is None:
         workers = 1 if work_limit is not None else os.cpu_count() or 1
     with Stop(time_limit, work_limit) as stop:
-        campaign = Campaign(model, base, space, parts, stop, on_progress)
+        campaign = Campaign(model, base, space, parts, stop, on_progress, shapes=shapes, prune=prune)
         campaign.run(time_limit / _SECONDS_PER_UNIT if work_limit is None else work_limit, workers, seed)
         return campaign.outcome()
 

@@ -31,6 +31,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ssmopt.errors import InputError, nearest
+from ssmopt.experiments.figures.area import AREA
 from ssmopt.experiments.figures.base import (
     FigureInterrupted,
     FigureKind,
@@ -46,7 +47,7 @@ from ssmopt.experiments.figures.operations import OPERATIONS
 from ssmopt.experiments.figures.roofline import ROOFLINE
 
 FIGURES: Mapping[str, FigureKind] = MappingProxyType(
-    {kind.name: kind for kind in (ROOFLINE, OPERATIONS, LIFETIMES, FUSION_SCHEMES, MEMORY)}
+    {kind.name: kind for kind in (ROOFLINE, OPERATIONS, LIFETIMES, FUSION_SCHEMES, MEMORY, AREA)}
 )
 """All figures by name."""
 
@@ -94,6 +95,11 @@ def memory(**options: Any) -> FigureResult:
     return MEMORY.make(FigureOptions(**options))
 
 
+def area(**options: Any) -> FigureResult:
+    """Latency over the share of SRAM at several areas; keywords as for `FigureOptions`."""
+    return AREA.make(FigureOptions(**options))
+
+
 __all__ = [
     "FIGURES",
     "FigureInterrupted",
@@ -101,6 +107,7 @@ __all__ = [
     "FigureOptions",
     "FigureProgress",
     "FigureResult",
+    "area",
     "figure_kind",
     "figure_paths",
     "fusion_schemes",
