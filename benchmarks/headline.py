@@ -89,7 +89,7 @@ _BASELINES: list[tuple[tuple[str, str, Hardware], Result]] = []
 
 def times(number: float) -> str:
     """A speed-up."""
-    return f"{number:.2f}x"
+    return f"{number:.3f}x" if number < 1.1 else f"{number:.2f}x"
 
 
 def cells(*values: object) -> str:
