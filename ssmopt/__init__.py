@@ -9,7 +9,9 @@ from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError, SsmoptError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
+from ssmopt.experiments.sweep import SweepResult, monotone_in_memory, sweep
 from ssmopt.explain import Explanation, explain
+from ssmopt.exploration import Exploration, explore
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
 from ssmopt.library import load_hardware, load_model, load_problem
@@ -34,6 +36,7 @@ __all__ = [
     "Execution",
     "ExecutionError",
     "Explanation",
+    "Exploration",
     "Hardware",
     "InputError",
     "Instance",
@@ -46,6 +49,7 @@ __all__ = [
     "Schedule",
     "SolverError",
     "SsmoptError",
+    "SweepResult",
     "Tiling",
     "__version__",
     "allocate",
@@ -54,12 +58,15 @@ __all__ = [
     "decode",
     "execute",
     "explain",
+    "explore",
     "load_hardware",
     "load_instance",
     "load_model",
     "load_problem",
     "minimum_capacity",
+    "monotone_in_memory",
     "register_solver",
     "solve",
+    "sweep",
     "validate",
 ]

@@ -22,8 +22,10 @@ from ssmopt.commands.options import (
     SramOption,
 )
 from ssmopt.commands.output import columns, heading, pairs, say, say_json
+from ssmopt.commands.show_schedule import is_schedule, show_schedule
 from ssmopt.commands.target import load_target
 from ssmopt.csr import Csr, IntArray
+from ssmopt.errors import InputError
 from ssmopt.export.units import short, size, whole
 from ssmopt.instance import KINDS, NOT_ADMISSIBLE, WEIGHT, Instance
 from ssmopt.problem import Problem
@@ -47,16 +49,27 @@ def show(
 ) -> None:
     """Show model, hardware, tiles, operators and bounds of an instance, without solving it.
 
+    Of a schedule file (.json) it shows what the file says: for what it is, how long, how good, and what repeats.
+
     [bold]Examples[/bold]
 
     [cyan]$ ssmopt show mamba-130m-marca-L64[/cyan]
 
     [cyan]$ ssmopt show --model mamba-2.8b --hardware marca --seq-len 256 --export tiles.json[/cyan]
+
+    [cyan]$ ssmopt show mamba-130m-marca-L64.schedule.json[/cyan]
     """
     from ssmopt.bounds import instance_bounds, lower_bounds
     from ssmopt.files.atomic import check_writable
     from ssmopt.files.tile_instance import write_instance
 
+    if instance is not None and instance.lower().endswith(".json") and is_schedule(instance):
+        refuse = {"--export": export, "--sram": sram, "--layers": layers, "--model": model, "--hardware": hardware}
+        for option, value in refuse.items():
+            if value is not None:
+                raise InputError("this is a schedule, which is what it is", file=instance, key=option)
+        show_schedule(instance, as_json=as_json)
+        return
     target = load_target(instance, model, hardware, seq_len, sram, layers)
     if export is not None:
         check_writable(export)
