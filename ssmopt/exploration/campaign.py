@@ -8,7 +8,7 @@ from ssmopt.autotile.search import Candidate
 from ssmopt.exploration.baselines import baseline_result
 from ssmopt.exploration.contender import LONGEST, Contender
 from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part
-from ssmopt.exploration.space import Machine
+from ssmopt.exploration.space import Machine, machine_of
 from ssmopt.hardware import Hardware
 from ssmopt.model import Model
 from ssmopt.result import Progress, ProgressListener
@@ -66,8 +66,7 @@ class Campaign:
         self.parts = parts
         self.stop = stop
         self.on_progress = on_progress
-        own = Machine(base, Fraction(0), Fraction(0))
-        self.reference = Contender(own, model, parts, stop)
+        self.reference = Contender(machine_of(base), model, parts, stop)
         self.contenders: list[Contender] = []
         for number, machine in enumerate(space):
             if number % 10 == 0:
@@ -113,11 +112,12 @@ class Campaign:
             left = [c for c in left if not self.is_pruned(c) or c.makespan == self.best_for(c)]
             left.sort(key=lambda c: (c.makespan or 0, c.bound))
             left = left[: max(1, len(left) // 2)]
+            before = self.stop.work
             for contender in (self.reference, *left):
                 if until():
                     return
                 self._search(contender, work)
-            if len(left) == 1 and all(c.exhausted for c in (left[0], self.reference)):
+            if self.stop.work == before:  # Nobody has anything left to try.
                 return
             work *= _LONGER
 
