@@ -21,7 +21,7 @@ BASELINE = "fuse-all"
 _FIRST_SHARE, _LAST_SHARE = 0.25, 0.85
 """Share of the budget that the first searches are planned to take together, and after which the last one begins."""
 
-_LEAST_WORK = 0.5
+_LEAST_WORK = 0.2
 """Units of work that a search gets at least."""
 
 _LONGER = 3
