@@ -88,7 +88,7 @@ def _draw_length(axes: Axes, mine: pd.DataFrame) -> None:
         text = f" {int(row['makespan']):,} ({speedup}+{percent(float(row['gap']))})"
         axes.text(float(row["makespan"]), place, text, va="center", fontsize=7, color="#333333")
     axes.set_yticks(places, list(rows["scheme"]))
-    axes.set_xlim(0, np.nanmax([*makespans, bound]) * 1.75)
+    axes.set_xlim(0, np.nanmax([*makespans, bound]) * 1.85)
     tidy(axes)
     axes.grid(False, axis="y")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: cycles(value)))
