@@ -21,6 +21,9 @@ BASELINE = "fuse-all"
 _FIRST_SHARE, _LAST_SHARE = 0.25, 0.85
 """Share of the budget that the first searches are planned to take together, and after which the last one begins."""
 
+_REFERENCE_SHARE = 0.08
+"""Share of the budget that the first search on the reference gets at least: gains are relative to it."""
+
 _LEAST_WORK = 0.2
 """Units of work that a search gets at least."""
 
@@ -88,7 +91,7 @@ class Campaign:
         for contender in sorted(self.contenders, key=lambda c: c.bound):
             groups.setdefault((contender.machine.fraction, contender.machine.memory_share), []).append(contender)
         first = max(_LEAST_WORK, budget * _FIRST_SHARE / (len(groups) + 1))
-        self._search(self.reference, 2 * first)
+        self._search(self.reference, max(2 * first, _REFERENCE_SHARE * budget))
         for leader in _by_turns([leader for leader, *_ in groups.values()]):
             self._search(leader, first)
         self._run_baseline()
