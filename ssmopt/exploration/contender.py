@@ -64,8 +64,8 @@ class Contender:
     def exhausted(self) -> bool:
         """Whether searching on would find nothing more."""
         optimal = self.makespan is not None and self.makespan <= self.bound * GOOD_ENOUGH
-        done = [part.seq_len in self.searches and self.searches[part.seq_len].exhausted for part in self.parts]
-        return optimal or (self.makespan is not None and all(done))
+        ended = [length not in self.searches or self.searches[length].exhausted for length in self.results]
+        return optimal or (self.makespan is not None and all(ended))
 
     def candidate(self, seq_len: int) -> Candidate | None:
         """The best tiling and order for a prompt, if there is one."""
