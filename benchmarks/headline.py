@@ -30,6 +30,7 @@ from ssmopt.experiments.attribution import (
     least_sram,
     makespan_or_none,
     ratio,
+    solved,
 )
 from ssmopt.exploration.result import Row
 from ssmopt.export.units import percent, size
@@ -38,7 +39,6 @@ from ssmopt.hardware import Hardware
 from ssmopt.library import load_hardware, load_model
 from ssmopt.problem import Problem
 from ssmopt.result import Result
-from ssmopt.solve import solve
 
 PUBLISHED_SPEEDUP, PUBLISHED_SRAM, PUBLISHED_EQUAL_AREA = "4.8x", "an order of magnitude", "1.78x"
 """What the published fusion study says of itself."""
@@ -169,7 +169,7 @@ def mapping_section(tokens: int, ours: Attribution, seconds: float) -> str:
     for name, hardware in variants.items():
         problem = dataclasses.replace(base, hardware=hardware)
         slow, fast = baseline(problem, UNFUSED), baseline(problem, FUSED)
-        free = solve(problem, time_limit=seconds / 2)
+        free = solved(problem, time_limit=seconds / 2)
         rows.append(
             cells(
                 name, cycles(slow), cycles(fast), times(ratio(slow, fast)), cycles(free), times(ratio(slow, free)),
@@ -281,7 +281,7 @@ class Optimum:
     def __call__(self, problem: Problem) -> int | None:
         capacity = problem.hardware.memories[0].capacity
         if capacity not in self._known:
-            self._known[capacity] = makespan_or_none(lambda: solve(problem, time_limit=self._seconds))
+            self._known[capacity] = makespan_or_none(lambda: solved(problem, time_limit=self._seconds))
         return self._known[capacity]
 
 
@@ -290,7 +290,7 @@ def same_tiles_cycles(problem: Problem, seconds: float) -> int | None:
 
     def run() -> Result:
         chunked = baseline(problem, "mem-aware")
-        return solve(problem, tiling=chunked.instance.tiling, start=chunked.schedule, time_limit=seconds)
+        return solved(problem, tiling=chunked.instance.tiling, start=chunked.schedule, time_limit=seconds)
 
     return makespan_or_none(run)
 

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ssmopt.autotile.fitting import coarse_tilings
 from ssmopt.bounds import best, lower_bounds
@@ -101,14 +102,14 @@ def attribute(
     """
     slow, fast = best_baseline(problem, unfused), best_baseline(problem, fused)
     assert fast.instance.tiling is not None
-    same_tiles = solve(
+    same_tiles = solved(
         problem, tiling=fast.instance.tiling, start=fast.schedule, time_limit=seconds, workers=workers, seed=seed
     )
-    free = solve(problem, time_limit=seconds, workers=workers, seed=seed)
+    free = solved(problem, time_limit=seconds, workers=workers, seed=seed)
     # What is free to choose a tiling may choose that of the scheme, and is never worse.
     found = min((free, same_tiles), key=_cycles)
     assert found.instance.tiling is not None
-    same_order = solve(problem, tiling=found.instance.tiling, solver=fused, work_limit=BASELINE_WORK)
+    same_order = solved(problem, tiling=found.instance.tiling, solver=fused, work_limit=BASELINE_WORK)
     return Attribution(slow, fast, same_tiles, same_order, found, best(lower_bounds(problem)))
 
 
@@ -120,8 +121,16 @@ def best_baseline(problem: Problem, name: str) -> Result:
     CapacityError
         Under every tiling some tile does not fit.
     """
-    found = [solve(problem, tiling=t, solver=name, work_limit=BASELINE_WORK) for t in coarse_tilings(problem)]
+    found = [solved(problem, tiling=t, solver=name, work_limit=BASELINE_WORK) for t in coarse_tilings(problem)]
     return min(found, key=_cycles)
+
+
+def solved(problem: Problem, **options: Any) -> Result:
+    """`ssmopt.solve`, but a signal ends more than one step of several: then what was found is not the step's."""
+    result = solve(problem, **options)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
 
 
 def ratio(slow: Result, fast: Result) -> float:

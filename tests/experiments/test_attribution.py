@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
 import ssmopt
 from ssmopt.autotile.fitting import coarse_tilings
+from ssmopt.experiments import attribution
 from ssmopt.experiments.attribution import Attribution, attribute, best_baseline, least_sram, makespan_or_none
 from ssmopt.problem import Problem
 
@@ -72,3 +74,10 @@ def test_the_least_sram_is_the_smallest_that_is_enough(problem: Problem) -> None
 def least_problem(problem: Problem) -> Problem:
     """The problem with an SRAM in which nothing fits."""
     return Problem("least", problem.model, problem.hardware.override("sram", 64), problem.seq_len)
+
+
+def test_a_signal_ends_all_steps(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = SimpleNamespace(interrupted=2)
+    monkeypatch.setattr(attribution, "solve", lambda *_, **__: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attribute(problem)
