@@ -18,11 +18,12 @@ from ssmopt.errors import CapacityError
 from ssmopt.problem import Problem
 from ssmopt.result import Bound, Result
 from ssmopt.solve import solve
+from ssmopt.tiling import Tiling
 
 UNFUSED, FUSED = "layer-by-layer", "fuse-all"
 """The two schedules whose ratio is the published speed-up."""
 
-BASELINE_WORK = 1.0
+BASELINE_WORK = 0.5
 """Units of work (see `ssmopt.stopping.Stop`) after which no further policy is tried for a baseline; the first one is
 always completed. Unlike seconds they make baselines the same on any machine, idle or busy."""
 
@@ -121,7 +122,11 @@ def best_baseline(problem: Problem, name: str) -> Result:
     CapacityError
         Under every tiling some tile does not fit.
     """
-    found = [solved(problem, tiling=t, solver=name, work_limit=BASELINE_WORK) for t in coarse_tilings(problem)]
+    tilings: list[Tiling] = []
+    for tiling in coarse_tilings(problem):
+        if tiling not in tilings:
+            tilings.append(tiling)
+    found = [solved(problem, tiling=tiling, solver=name, work_limit=BASELINE_WORK) for tiling in tilings]
     return min(found, key=_cycles)
 
 

@@ -53,7 +53,7 @@ def test_scheduling_the_same_tiles_is_never_worse_and_nothing_beats_the_bound(fo
 
 def test_a_baseline_takes_the_best_of_its_tilings(problem: Problem) -> None:
     every = [
-        ssmopt.solve(problem, tiling=tiling, solver="mem-aware", work_limit=1).makespan or 0
+        ssmopt.solve(problem, tiling=tiling, solver="mem-aware", work_limit=0.5).makespan or 0
         for tiling in coarse_tilings(problem)
     ]
     assert best_baseline(problem, "mem-aware").makespan == min(every)
