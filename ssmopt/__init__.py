@@ -10,6 +10,7 @@ from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
 from ssmopt.experiments.sweep import SweepResult, monotone_in_memory, sweep
+from ssmopt.explain import Explanation, explain
 from ssmopt.exploration import Exploration, explore
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
@@ -34,6 +35,7 @@ __all__ = [
     "Comparison",
     "Execution",
     "ExecutionError",
+    "Explanation",
     "Exploration",
     "Hardware",
     "InputError",
@@ -55,6 +57,7 @@ __all__ = [
     "compare",
     "decode",
     "execute",
+    "explain",
     "explore",
     "load_hardware",
     "load_instance",

@@ -131,6 +131,8 @@ def test_bad_input_is_one_line_and_writes_nothing(run: Run) -> None:
     refused(run("--show", "good.yaml"), "expected an SQLite file of sweep results, but this is none")
     refused(run("good.yaml", "--store", "bad.yaml"), "bad.yaml: expected an SQLite file")
     refused(run("good.yaml", "--address", "tcp://127.0.0.1:1"), "--address: only a Dask cluster has an address")
+    there = ("--executor", "dask", "--address", "tcp://127.0.0.1:1")
+    refused(run("good.yaml", *there, "--workers", "2"), "--workers: a cluster at an address has its own number")
     refused(run("good.yaml", "--csv", "nowhere/rows.csv"), "there is no folder")
     refused(run("--show", "results.sqlite", "--dry-run"), "--show only shows")
     assert Path("good.yaml").read_text() == GOOD

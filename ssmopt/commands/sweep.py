@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ssmopt.commands.options import JsonOption, QuietOption
+from ssmopt.commands.options import JsonOption, PluginOption, QuietOption
 from ssmopt.commands.output import columns, heading, say, say_json
 from ssmopt.errors import InputError
 from ssmopt.export.units import megabytes, percent, size, whole
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ssmopt.experiments.sweep import SweepResult, SweepSpec
+    from ssmopt.experiments.sweep.plugin import Plugin
 
 STORE = Path("results.sqlite")
 
@@ -58,6 +59,7 @@ def sweep(
             show_default="a cluster on this machine",
         ),
     ] = None,
+    plugin: PluginOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run points again that failed before.")] = False,
     independent: Annotated[
         bool,
@@ -110,13 +112,16 @@ def sweep(
     """
     if (file is None) == (show is None):
         raise InputError("which sweep? give either FILE or --show STORE" + ("" if file is None else ", not both"))
-    if show is not None and (dry_run or store is not None or address is not None or retry_failed):
+    if show is not None and (dry_run or store is not None or address is not None or retry_failed or plugin):
         raise InputError("--show only shows: it goes with --csv, --parquet and --json", key="--show")
     if address is not None and executor is not Where.dask:
         raise InputError("only a Dask cluster has an address; add --executor dask", key="--address")
+    if address is not None and workers is not None:
+        raise InputError("a cluster at an address has its own number of workers", key="--workers")
 
     from ssmopt.experiments.sweep import read_results, read_sweep, run_sweep
     from ssmopt.experiments.sweep.frame import check_parquet
+    from ssmopt.experiments.sweep.plugin import load_all
     from ssmopt.files.atomic import check_writable
 
     if csv_file is not None:
@@ -124,14 +129,15 @@ def sweep(
     if parquet is not None:
         check_parquet(parquet)
     if file is not None:
+        plugins = load_all(plugin or ())
         spec = read_sweep(file)
         if dry_run:
-            _list_points(spec, store or STORE, as_json)
+            _list_points(spec, plugins, store or STORE, as_json)
             return
         with _executor(executor, address, workers) as given:
             result = run_sweep(
                 spec, store=store or STORE, executor=given, workers=workers, progress=not quiet,
-                retry_failed=retry_failed, monotone=not independent,
+                retry_failed=retry_failed, monotone=not independent, plugins=plugins,
             )  # fmt: skip
     else:
         assert show is not None
@@ -147,7 +153,7 @@ def sweep(
     if as_json:
         say_json(result.as_dict())
     else:
-        say(heading(_summary(result)), _table(result))
+        say(heading(_summary(result)), *([_table(result)] if result.rows else []))
         if file is not None:
             written.insert(0, store or STORE)
         for path in written:
@@ -169,12 +175,12 @@ def _executor(where: Where, address: str | None, workers: int | None) -> Iterato
         yield executor
 
 
-def _list_points(spec: SweepSpec, store: Path, as_json: bool) -> None:
+def _list_points(spec: SweepSpec, plugins: Mapping[str, Plugin], store: Path, as_json: bool) -> None:
     """What a run would do, and which points are finished already."""
     from ssmopt.experiments.sweep import points_of
     from ssmopt.experiments.sweep.store import Store
 
-    points = points_of(spec)
+    points = points_of(spec, plugins)
     known = {}
     if store.exists():
         with Store(store, create=False) as results:
@@ -225,7 +231,7 @@ def _table(result: SweepResult) -> Table:
             megabytes(row["dram_bytes"]),
             size(row["peak_memory_bytes"]),
             "-" if seconds is None else f"{seconds:.1f} s",
-            row["error"] or taken or row["note"] or "",
+            row["error"] or taken,
         )
     return table
 

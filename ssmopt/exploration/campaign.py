@@ -89,7 +89,7 @@ class Campaign:
         for contender in sorted(self.contenders, key=lambda c: c.bound):
             groups.setdefault((contender.machine.fraction, contender.machine.memory_share), []).append(contender)
         first = max(_LEAST_WORK, budget * _FIRST_SHARE / (len(groups) + 1))
-        self._search(self.reference, first)
+        self._search(self.reference, 2 * first)
         for leader in _by_turns([leader for leader, *_ in groups.values()]):
             self._search(leader, first)
         self._run_baseline()

@@ -112,7 +112,7 @@ def test_equal_calls_give_equal_results() -> None:
 
 def test_every_machine_is_searched_if_nothing_is_pruned() -> None:
     outcome = ssmopt.explore(
-        "mamba-tiny", 1, hardware=BASE, area_mm2=2, shares=SHARES, shapes=1, prune=False, work_limit=0.6
+        "mamba-tiny", 1, hardware=BASE, area_mm2=2, shares=SHARES, shapes=1, prune=False, work_limit=2
     )
     assert [row.machine.memory_share for row in outcome.rows] == [Fraction(1, 4), Fraction(3, 4)]
     assert outcome.count(SOLVED) == 2

@@ -16,6 +16,14 @@ DASK_SECONDS = 15
 """How long a scheduler may take to answer."""
 
 
+def default_workers() -> int:
+    """How many processes this machine can keep busy; fewer than its cores where this process may not use all."""
+    from loky import cpu_count
+
+    count: int = cpu_count()
+    return count
+
+
 class Runner:
     """Hands jobs to an executor.
 
@@ -98,7 +106,7 @@ def dask_executor(address: str | None, workers: int | None = None) -> Iterator[E
     except ImportError:
         raise InputError("a Dask cluster needs the package distributed: pip install 'ssmopt[dask]'") from None
     if address is None:
-        cluster = LocalCluster(n_workers=workers or os.cpu_count() or 1, threads_per_worker=1, dashboard_address=None)
+        cluster = LocalCluster(n_workers=workers or default_workers(), threads_per_worker=1, dashboard_address=None)
     else:
         cluster = None
     try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ssmopt.errors import SsmoptError
 from ssmopt.experiments.sweep.packing import pack
+from ssmopt.experiments.sweep.plugin import Plugin, make_sure_of
 from ssmopt.experiments.sweep.points import Solving, code_version
 from ssmopt.problem import Problem
 from ssmopt.solve import solve
@@ -26,6 +27,7 @@ class Job:
     tiling: Tiling | None
     solving: Solving
     version: str
+    plugin: Plugin | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def run_job(job: Job) -> Outcome:
         return Outcome(None, other_version=code_version())
     solving = job.solving
     try:
+        if job.plugin is not None:
+            make_sure_of(job.plugin)
         result = solve(
             job.problem,
             tiling=job.tiling,

@@ -17,11 +17,13 @@ from typing import Any
 import ssmopt
 from ssmopt.errors import InputError
 from ssmopt.experiments.sweep.parameters import Plain, Setting, tiling_for
+from ssmopt.experiments.sweep.plugin import Plugin
 from ssmopt.experiments.sweep.spec import SweepSpec
 from ssmopt.files.problem_hash import problem_document
 from ssmopt.files.tiling import tiling_document
 from ssmopt.hardware import is_hardware_field
 from ssmopt.problem import Dtype, Problem
+from ssmopt.solvers import registered_solvers
 from ssmopt.tiling import Tiling
 
 _REPLACED = ("model", "hardware", "seq_len", "batch", "layers", "scope", "initial_state", "form", "dtype")
@@ -54,12 +56,15 @@ class Point:
         What is solved; a tiling of None is an automatic one.
     solving
         How it is solved.
+    plugin
+        The file that registers the solver, if it is not one of the project's own.
     """
 
     axes: Mapping[str, Plain]
     problem: Problem
     tiling: Tiling | None
     solving: Solving
+    plugin: Plugin | None = None
 
     @functools.cached_property
     def configuration(self) -> dict[str, Any]:
@@ -71,7 +76,7 @@ class Point:
             "model": {"name": problem.model.name, "layers": problem.model.layers},
             "hardware": {"name": hardware.name, "clock_ghz": hardware.clock_ghz},
             "tiling": None if self.tiling is None else tiling_document(self.tiling),
-            **dataclasses.asdict(self.solving),
+            **self._how,
         }
 
     @functools.cached_property
@@ -85,7 +90,11 @@ class Point:
         document = problem_document(self.problem)
         document["memories"] = [memory["id"] for memory in document["memories"]]
         tiling = self.configuration["tiling"]
-        return digest({"problem": document, "tiling": tiling, **dataclasses.asdict(self.solving)})
+        return digest({"problem": document, "tiling": tiling, **self._how})
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self.solving), "plugin": None if self.plugin is None else self.plugin.sha256}
 
     @property
     def capacities(self) -> tuple[int, ...]:
@@ -110,8 +119,15 @@ def code_version() -> str:
     return f"{ssmopt.__version__}+{sources.hexdigest()[:12]}, ortools {installed_version('ortools')}"
 
 
-def points_of(spec: SweepSpec) -> list[Point]:
+def points_of(spec: SweepSpec, plugins: Mapping[str, Plugin] | None = None) -> list[Point]:
     """The points of a sweep in order, the last axis fastest.
+
+    Parameters
+    ----------
+    spec
+        The sweep.
+    plugins
+        Where solvers are from that are not the project's own, by name.
 
     Raises
     ------
@@ -125,8 +141,19 @@ def points_of(spec: SweepSpec) -> list[Point]:
         problem, instance_tiling = _problem(settings)
         tiling = tiling_for(settings["tiling"], problem) if "tiling" in settings else instance_tiling
         labels = {name: settings[name].label for name in axes}
-        points.append(Point(labels, problem, tiling, _solving(settings)))
+        points.append(Point(labels, problem, tiling, _solving(settings), _plugin(settings, plugins or {})))
     return points
+
+
+def _plugin(settings: Mapping[str, Setting], plugins: Mapping[str, Plugin]) -> Plugin | None:
+    if "solver" not in settings or settings["solver"].value not in registered_solvers():
+        return None
+    name = settings["solver"].value
+    if name not in plugins:
+        raise settings["solver"].error(
+            f"solver {name!r} is known to this process alone; give the file that registers it as a plugin"
+        )
+    return plugins[name]
 
 
 def _solving(settings: Mapping[str, Setting]) -> Solving:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections import deque
@@ -12,11 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from ssmopt.errors import InputError, SsmoptError
-from ssmopt.experiments.sweep.executors import Pool, Runner
+from ssmopt.experiments.sweep.executors import Pool, Runner, default_workers
 from ssmopt.experiments.sweep.frame import RESULT_FIELDS, SweepResult, axis_column, joined
 from ssmopt.experiments.sweep.job import Job, Outcome
 from ssmopt.experiments.sweep.monotone import Contender, best_smaller, taken_over, with_own_fields
 from ssmopt.experiments.sweep.packing import unpack
+from ssmopt.experiments.sweep.plugin import Plugin, load_all
 from ssmopt.experiments.sweep.points import Point, code_version, points_of
 from ssmopt.experiments.sweep.progress import SweepListener, SweepProgress, showing_sweep
 from ssmopt.experiments.sweep.spec import SweepSpec, make_sweep
@@ -41,6 +41,7 @@ def sweep(
     progress: bool | SweepListener | None = None,
     retry_failed: bool = False,
     monotone: bool = True,
+    plugins: Sequence[PathLike] = (),
 ) -> SweepResult:
     """Solve every combination of some parameters' values.
 
@@ -72,6 +73,8 @@ def sweep(
     monotone
         Whether a point with more memory takes over the schedule of one with less where that is better, so that more
         memory never gives a worse answer.
+    plugins
+        Python files that register solvers; every worker process runs them.
 
     Returns
     -------
@@ -85,9 +88,10 @@ def sweep(
     SsmoptError
         The executor broke.
     """
+    known = load_all(plugins)
     return run_sweep(
         make_sweep(axes, fixed), store=store, executor=executor, workers=workers, progress=progress,
-        retry_failed=retry_failed, monotone=monotone,
+        retry_failed=retry_failed, monotone=monotone, plugins=known,
     )  # fmt: skip
 
 
@@ -100,10 +104,11 @@ def run_sweep(
     progress: bool | SweepListener | None = None,
     retry_failed: bool = False,
     monotone: bool = True,
+    plugins: Mapping[str, Plugin] | None = None,
 ) -> SweepResult:
-    """`sweep`, for what a file has said."""
+    """`sweep`, for what a file has said; ``plugins`` says where solvers are from that are not the project's own."""
     return run_points(
-        points_of(spec), tuple(spec.axes), store=store, executor=executor, workers=workers, progress=progress,
+        points_of(spec, plugins), tuple(spec.axes), store=store, executor=executor, workers=workers, progress=progress,
         retry_failed=retry_failed, monotone=monotone,
     )  # fmt: skip
 
@@ -215,7 +220,7 @@ def _makespan(result: Stored) -> int | None:
 
 @contextmanager
 def _runner(executor: Executor | None, workers: int | None, jobs: int) -> Iterator[Runner]:
-    runner = Pool(min(workers or os.cpu_count() or 1, jobs)) if executor is None else Runner(executor)
+    runner = Pool(min(workers or default_workers(), jobs)) if executor is None else Runner(executor)
     try:
         yield runner
     finally:
@@ -272,7 +277,7 @@ class _Run:
         while waiting and (window is None or len(self.running) < window):
             point = waiting.popleft()
             try:
-                future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version()))
+                future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version(), point.plugin))
             except BrokenExecutor:
                 waiting.appendleft(point)
                 self._restart(runner)

@@ -137,6 +137,9 @@ class Store:
         """Write a finished point, once and for all: a result is never replaced, a failure only by what comes next."""
         with self._transaction() as db:
             db.execute(
+                "DELETE FROM taken WHERE key = ? OR source = ?", (point.key, point.key)
+            )  # It may be otherwise now.
+            db.execute(
                 "INSERT INTO results VALUES (?, ?, ?, ?, ?, datetime('now'), ?) ON CONFLICT (key) DO UPDATE SET"
                 " fields = excluded.fields, error = excluded.error, finished = excluded.finished,"
                 " schedule = excluded.schedule WHERE results.error != ''",

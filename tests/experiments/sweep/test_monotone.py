@@ -165,6 +165,23 @@ def test_a_point_that_failed_takes_the_schedule_of_less_memory(tmp_path: Path) -
     assert second["instance"] == points[1].problem.name
 
 
+def test_a_point_that_is_run_again_is_compared_again() -> None:
+    points = points_of(make_sweep({"sram": [2560, 3072]}, FIXED))
+    small, large = solved(2560), solved(3072)
+    rows = []
+    for failed_first in (True, False):
+        with Store(None) as store:
+            number = store.begin(points, ["sram"])
+            store.record(points[0], small.as_dict(), pack(small))
+            if failed_first:
+                store.record(points[1], {"instance": "x"}, None, "out of memory")
+                take_from_smaller(points, store, number)
+            store.record(points[1], large.as_dict(), pack(large))
+            take_from_smaller(points, store, number)
+            rows.append(read_rows(store, number).rows)
+    assert rows[0] == rows[1]
+
+
 def test_the_pass_goes_on_where_it_was_interrupted_and_changes_nothing_when_repeated() -> None:
     points = points_of(make_sweep(AXES, without("solver")))
     with Store(None) as store, Signals() as signals:

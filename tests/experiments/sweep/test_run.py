@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 import ssmopt
+from ssmopt import solvers
 from ssmopt.errors import InputError, SsmoptError
 from ssmopt.experiments.sweep import SweepProgress, points_of, read_results, run_sweep
 from ssmopt.experiments.sweep import run as run_module
 from ssmopt.experiments.sweep.executors import Pool
 from ssmopt.experiments.sweep.job import Job, Outcome, run_job
+from ssmopt.experiments.sweep.plugin import Plugin
+from ssmopt.experiments.sweep.points import code_version
 from ssmopt.experiments.sweep.spec import make_sweep
 
 from .small import AXES, FIXED, Inline, without
@@ -120,6 +124,20 @@ def test_a_point_that_kills_its_process_is_found_and_the_others_go_on(monkeypatc
     assert reasons == {2048: None, 4096: "its process died: killed, or out of memory", 8192: None}
 
 
+@pytest.mark.parametrize(("times", "error"), [(1, None), (2, "ConnectionError: worker lost")])
+def test_what_the_executor_says_of_a_point_counts_the_second_time(times: int, error: str | None) -> None:
+    """A worker that dies takes points with it that have nothing to do with it."""
+    left = [ConnectionError("worker lost")] * times
+
+    def sometimes(_: int) -> None:
+        if left:
+            raise left.pop()
+
+    (row,) = ssmopt.sweep({"seed": [0]}, fixed=FIXED, executor=Inline(sometimes))
+    assert row["error"] == error
+    assert row["valid"] == (error is None)
+
+
 class BreaksDown(Inline):
     """Breaks after the first job."""
 
@@ -212,3 +230,50 @@ def test_the_pool_has_no_more_processes_than_points(monkeypatch: pytest.MonkeyPa
     assert asked == [1]
     with pytest.raises(InputError, match="workers must be positive"):
         run_sweep(make_sweep({"seed": [0]}, FIXED), workers=0)
+
+
+@pytest.fixture
+def forget() -> Iterator[None]:
+    """Nothing that a test registers stays."""
+    kept = dict(solvers._HEURISTICS), dict(solvers._SOLVERS)
+    yield
+    for known, before in zip((solvers._HEURISTICS, solvers._SOLVERS), kept, strict=True):
+        known.clear()
+        known.update(before)
+
+
+PLUGIN = """\
+import ssmopt
+
+@ssmopt.register_solver("backwards")
+def backwards(instance):
+    return instance.topological_order, ssmopt.Policy(prefetch={prefetch})
+"""
+
+
+@pytest.mark.usefixtures("forget")
+def test_solvers_of_users_run_in_every_process(tmp_path: Path) -> None:
+    file, store = tmp_path / "mine.py", tmp_path / "results.sqlite"
+    file.write_text(PLUGIN.format(prefetch=False))
+    fixed = {**FIXED, "solver": "backwards"}
+    result = ssmopt.sweep(SIZES, fixed=fixed, workers=1, plugins=[file], store=store, monotone=False)
+    assert [row["error"] for row in result] == [None] * 3
+    assert {row["solver"] for row in result} == {"backwards"}
+    again = Inline()
+    ssmopt.sweep(SIZES, fixed=fixed, executor=again, plugins=[file], store=store)
+    assert again.jobs == []
+    file.write_text(PLUGIN.format(prefetch=True))
+    other = ssmopt.sweep(SIZES, fixed=fixed, executor=again, plugins=[file], store=store, monotone=False)
+    assert len(again.jobs) == 3, "another file is another solver"
+    assert [row["makespan"] for row in other] < [row["makespan"] for row in result]
+    with pytest.raises(InputError, match=r"fixed\.solver: solver 'backwards' is known to this process alone"):
+        ssmopt.sweep(SIZES, fixed=fixed, executor=again)
+
+
+def test_a_plugin_that_is_not_the_same_everywhere_is_a_reason_to_fail(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN.format(prefetch=False))
+    (point,) = points_of(make_sweep({"seed": [0]}, {**FIXED, "solver": "fuse-all"}))
+    for sha256, where, said in (("0" * 64, file, "has changed"), ("0" * 64, tmp_path / "no.py", "no such file")):
+        job = Job(point.problem, point.tiling, point.solving, code_version(), Plugin(str(where), sha256))
+        assert said in run_job(job).error
