@@ -10,6 +10,8 @@ from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
 from ssmopt.experiments.sweep import SweepResult, monotone_in_memory, sweep
+from ssmopt.explain import Explanation, explain
+from ssmopt.exploration import Exploration, explore
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
 from ssmopt.library import load_hardware, load_model, load_problem
@@ -33,6 +35,8 @@ __all__ = [
     "Comparison",
     "Execution",
     "ExecutionError",
+    "Explanation",
+    "Exploration",
     "Hardware",
     "InputError",
     "Instance",
@@ -53,6 +57,8 @@ __all__ = [
     "compare",
     "decode",
     "execute",
+    "explain",
+    "explore",
     "load_hardware",
     "load_instance",
     "load_model",

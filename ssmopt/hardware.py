@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssmopt.errors import InputError, nearest
+from ssmopt.silicon import AreaModel, EnergyCosts
 
 KERNELS = ("gemm", "depthwise", "elementwise", "reduction")
 """Classes of operators; a group of cores says which of them it runs."""
@@ -107,7 +108,9 @@ class Hardware:
     memories, cores, channels
         The parts.
     area_mm2, dram_pj_per_bit
-        Silicon area and energy per bit moved off chip, where known.
+        Silicon area and energy per bit moved on or off the chip, where known.
+    area_model, energy
+        What silicon costs, where known. With an area model the area of results follows from the parts (`ssmopt.area`).
     """
 
     name: str
@@ -117,10 +120,14 @@ class Hardware:
     channels: tuple[Channel, ...]
     area_mm2: float | None = None
     dram_pj_per_bit: float | None = None
+    area_model: AreaModel | None = None
+    energy: EnergyCosts | None = None
 
     def __post_init__(self) -> None:
         if not self.clock_ghz > 0:
             raise InputError(f"expected a positive number, not {self.clock_ghz}", key="clock_ghz")
+        if self.energy is not None:
+            self.energy.check_operations(OPERATIONS)
         for noun, parts in (("memories", self.memories), ("cores", self.cores), ("channels", self.channels)):
             ids = [part.id for part in parts]
             if not ids:
@@ -185,6 +192,8 @@ class Hardware:
         except InputError as error:
             raise InputError(error.message, key=f"overrides.{field}") from None
         replacement: dict[str, Any] = {noun: replaced}
+        if (noun, name) in _OF_AREA:
+            replacement["area_mm2"] = None  # That of another chip. What an area model says still follows.
         return dataclasses.replace(self, **replacement)
 
 
@@ -213,6 +222,10 @@ def is_hardware_field(name: str) -> bool:
     path = name.split(".")
     short = name == "clock_ghz" or name in _SHORT_FIELDS
     return short or (len(path) == 3 and (path[0], path[2]) in _FULL_FIELDS)
+
+
+_OF_AREA = (("memories", "capacity"), ("cores", "array"), ("cores", "count"))
+"""Fields that change the area."""
 
 
 def _is_meant(part: Memory | CoreGroup | Channel, part_id: str) -> bool:

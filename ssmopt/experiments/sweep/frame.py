@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 RESULT_FIELDS = (
     "instance", "solver", "status", "makespan", "lower_bound", "bound_reason", "gap", "instance_bound",
     "instance_bound_reason", "instance_gap", "tiling", "latency_ms", "model_latency_ms", "ms_per_token", "tiles",
-    "transfers", "dram_bytes", "peak_memory_bytes", "wall_seconds", "valid", "note",
+    "transfers", "dram_bytes", "peak_memory_bytes", "area_mm2", "energy_uj", "energy_compute_uj", "energy_sram_uj",
+    "energy_dram_uj", "wall_seconds", "valid", "note",
 )  # fmt: skip
 """Fields of a result, as `ssmopt.Result.as_dict` names them."""
 
@@ -26,7 +27,10 @@ EXTRA_FIELDS = ("error", "taken_from", "key")
 """What a row says beyond a result: why there is none, which point its schedule comes from, and what identifies it."""
 
 _WHOLE = ("makespan", "lower_bound", "instance_bound", "tiles", "transfers", "dram_bytes", "peak_memory_bytes")
-_REAL = ("gap", "instance_gap", "latency_ms", "model_latency_ms", "ms_per_token", "wall_seconds")
+_REAL = (
+    "gap", "instance_gap", "latency_ms", "model_latency_ms", "ms_per_token", "area_mm2", "energy_uj",
+    "energy_compute_uj", "energy_sram_uj", "energy_dram_uj", "wall_seconds",
+)  # fmt: skip
 _SHOWN = ("status", "makespan", "lower_bound", "gap", "dram_bytes", "peak_memory_bytes", "taken_from", "error")
 
 

@@ -107,11 +107,28 @@ def run_sweep(
     plugins: Mapping[str, Plugin] | None = None,
 ) -> SweepResult:
     """`sweep`, for what a file has said; ``plugins`` says where solvers are from that are not the project's own."""
+    return run_points(
+        points_of(spec, plugins), tuple(spec.axes), store=store, executor=executor, workers=workers, progress=progress,
+        retry_failed=retry_failed, monotone=monotone,
+    )  # fmt: skip
+
+
+def run_points(
+    points: Sequence[Point],
+    axes: tuple[str, ...],
+    *,
+    store: PathLike | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: bool | SweepListener | None = None,
+    retry_failed: bool = False,
+    monotone: bool = True,
+) -> SweepResult:
+    """`sweep`, for points that are no product of values; ``axes`` names the columns that tell them apart."""
     if workers is not None and workers < 1:
         raise InputError(f"the number of workers must be positive, not {workers}")
-    points = points_of(spec, plugins)
     with locked(store), Store(store) as results, Signals() as signals:
-        number = results.begin(points, tuple(spec.axes))
+        number = results.begin(points, axes)
         with showing_sweep(progress) as listener:
             run = _Run(points, results, signals, listener, retry_failed)
             if run.todo:
