@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from campaign import campaign
 from exhaustive import exhaustive_makespan
 from handmade import make_instance
 from random_instances import random_instance
@@ -17,14 +18,14 @@ from ssmopt.decode import decode
 from ssmopt.instance import Instance
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", campaign(10))
 def test_no_bound_exceeds_the_optimum(block: int) -> None:
     met = 0
     for seed in searched(range(25 * block, 25 * block + 25)):
         bounds = instance_bounds(random_instance(seed))
         assert [(b.cycles, b.reason) for b in bounds if b.cycles > optimum(seed)] == [], seed
         met += best(bounds).cycles == optimum(seed)
-    assert met >= 10  # Over half of these instances are solved by their bound.
+    assert met >= 10 or block >= 10  # Over half of these instances are solved by their bound.
 
 
 def test_less_memory_only_adds_what_it_forces() -> None:
@@ -36,7 +37,7 @@ def test_less_memory_only_adds_what_it_forces() -> None:
         assert best(bounds).cycles <= exhaustive_makespan(tight(instance))
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", campaign(5))
 def test_no_bound_exceeds_a_schedule_on_several_lanes_channels_and_cores(block: int) -> None:
     met = 0
     for seed in range(100 * block, 100 * block + 100):
@@ -48,7 +49,7 @@ def test_no_bound_exceeds_a_schedule_on_several_lanes_channels_and_cores(block: 
         )
         assert [(b.cycles, b.reason) for b in bounds if b.cycles > makespan] == [], seed
         met += best(bounds).cycles == makespan
-    assert met >= 25
+    assert met >= 25 or block >= 5
 
 
 def one_memory(
