@@ -74,7 +74,7 @@ class TilingChoice:
     def describe(self) -> str:
         """How it was found, in one line."""
         order = self.variant.order
-        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(["mixed"] if order.mixed else [])]
+        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(n for n in ("mixed", "overlap") if getattr(order, n))]
         return f"tiling: shortest decoded of {self.candidates:,} candidates, depth first with " + ", ".join(parts)
 
 

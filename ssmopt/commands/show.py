@@ -104,7 +104,7 @@ def operator_records(instance: Instance) -> list[Record]:
     A tensor that several tiles of an operator share counts once. Operations, and what follows from them, are None for
     tiles that do not say which model they compute.
     """
-    names, operator = _operators(instance)
+    names, operator = instance.tile_operators
     possible = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration)
     fastest = possible.min(axis=1) if instance.n_tiles else np.zeros(0, dtype=np.int64)
     tiles = np.bincount(operator, minlength=len(names))
@@ -135,16 +135,6 @@ def operator_records(instance: Instance) -> list[Record]:
         }
         for i, name in enumerate(names)
     ]
-
-
-def _operators(instance: Instance) -> tuple[list[str], IntArray]:
-    """Names of the operators, and each tile's; the first part of the tiles' ids where nothing better is known."""
-    if instance.meta is not None:
-        return list(instance.meta.operators), instance.meta.operator.astype(np.int64)
-    stems = [stem.split(".", 1)[0] for stem in instance.tile_ids.stems]
-    number = {name: i for i, name in enumerate(dict.fromkeys(stems))}
-    of_stem = np.array([number[stem] for stem in stems], dtype=np.int64)
-    return list(number), of_stem[instance.tile_ids.stem]
 
 
 def _bytes_per_operator(

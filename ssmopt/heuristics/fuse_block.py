@@ -10,6 +10,7 @@ from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
 from ssmopt.heuristics.base import Heuristic, Plan, block_of, sort_by, stacked, tile_meta, topological
 from ssmopt.heuristics.overlap import lay_evenly, overlap_token_tiles
+from ssmopt.heuristics.passing import let_ready_pass
 from ssmopt.heuristics.places import (
     GATE_AHEAD,
     LATE,
@@ -103,7 +104,8 @@ def block_order(instance: Instance, choices: BlockOrder | None = None) -> IntArr
         slot = team + (is_beside & is_out)
         order = lay_evenly(instance, order, (block, phase, slot), is_beside.astype(np.int64))
     if choices.overlap and tiling.loop_order == "tokens":
-        order = overlap_token_tiles(instance, order, token_tile, phase)
+        order = topological(instance, overlap_token_tiles(instance, order, token_tile, phase))
+        order = let_ready_pass(instance, order)
     return topological(instance, order)
 
 
