@@ -189,8 +189,8 @@ class Hardware:
         field
             ``sram`` (capacity in bytes of every memory), ``bandwidth`` (bytes per cycle of every channel to DRAM),
             ``array`` (``[rows, columns]`` of every core), ``tile_overhead_cycles``, ``clock_ghz``, or one part's
-            field in full: ``memories.<id>.capacity``, ``memories.<id>.count``, ``channels.<id>.bandwidth``, ``channels.<id>.lanes``,
-            ``cores.<id>.array``, ``cores.<id>.count``, ``cores.<id>.tile_overhead_cycles``.
+            field in full: ``memories.<id>.capacity``, ``memories.<id>.count``, ``channels.<id>.bandwidth``,
+            ``channels.<id>.lanes``, ``cores.<id>.array``, ``cores.<id>.count``, ``cores.<id>.tile_overhead_cycles``.
         value
             The new value.
 

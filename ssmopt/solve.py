@@ -15,6 +15,7 @@ from ssmopt.errors import CapacityError, InputError, nearest
 from ssmopt.files.text import PathLike
 from ssmopt.folding.solver import solve_periodic
 from ssmopt.heuristics.base import Heuristic
+from ssmopt.heuristics.owners import OWNERS
 from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
@@ -188,9 +189,10 @@ def run_solver(
         tiling = choice.tiling
     instance, note = _prepare(target, tiling, heuristic)
     search = Search(instance, solver, stop, on_progress, note)
-    if choice is not None and choice.tiling == instance.tiling and solver not in set(HEURISTICS) - {PIPELINED.name}:
+    maker = (OWNERS if OWNERS.applies_to(instance) else PIPELINED).name
+    if choice is not None and choice.tiling == instance.tiling and solver not in set(HEURISTICS) - {maker}:
         search.note = choice.describe()
-        search.offer(decode(instance, *choice.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
+        search.offer(decode(instance, *choice.variant.plan(instance), solver=maker), maker)
     if heuristic is not None:
         search.construct([heuristic])
         return search.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
@@ -13,6 +14,7 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.bounds.untiled import dram_bytes_per_cycle
 from ssmopt.decode import decode_below, decode_work
 from ssmopt.errors import CapacityError, InputError
+from ssmopt.heuristics.base import Plan
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, OVERLAPPED, all_orders
 from ssmopt.instance import Instance
@@ -50,6 +52,34 @@ _LESS_MEMORY = (2, 4)
 """It also begins where it would with a half and a quarter of the memory: what suits less may suit more."""
 
 
+class Variant(Protocol):
+    """A way to lay out the tiles of a block."""
+
+    def plan(self, instance: Instance) -> Plan:
+        """The order and the policy for an instance."""
+
+    def immediate(self) -> Variant:
+        """The same without stores that wait for the very end."""
+
+    def describe(self) -> str:
+        """In a few words."""
+
+
+class TilingPoint(Protocol):
+    """What stands for a tiling in a search."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens per tile."""
+
+    @property
+    def loop_order(self) -> str:
+        """As in `ssmopt.tiling.Tiling`."""
+
+    def tiling(self, problem: Problem) -> Tiling:
+        """The tiling."""
+
+
 @dataclass(frozen=True)
 class TilingChoice:
     """A tiling, and how it was found.
@@ -67,15 +97,13 @@ class TilingChoice:
     """
 
     tiling: Tiling
-    variant: BlockVariant
+    variant: Variant
     makespan: int
     candidates: int
 
     def describe(self) -> str:
         """How it was found, in one line."""
-        order = self.variant.order
-        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(["mixed"] if order.mixed else [])]
-        return f"tiling: shortest decoded of {self.candidates:,} candidates, depth first with " + ", ".join(parts)
+        return f"tiling: shortest decoded of {self.candidates:,} candidates, {self.variant.describe()}"
 
 
 def search_tilings(
@@ -120,12 +148,14 @@ Cost = tuple[int, int]
 class Candidate:
     """A tiling, and the order and policy that it is decoded with."""
 
-    point: Point
-    variant: BlockVariant
+    point: TilingPoint
+    variant: Variant
 
 
 class TilingSearch:
     """Candidates tried, and the best so far."""
+
+    axes: tuple[str, ...] = ("room", "order", *AXES)
 
     def __init__(
         self,
@@ -150,7 +180,7 @@ class TilingSearch:
         self.few_tiles = min(max(_MAX_TILES, _MAX_TILES_PER_TOKEN * problem.seq_len), _MOST_TILES)
         self.max_tiles = self.few_tiles
         self.most_decoded, self.most_uses = _MAX_DECODED, _MAX_USES
-        self.unfit: set[Point] = set()
+        self.unfit: set[TilingPoint] = set()
         self.rate = dram_bytes_per_cycle(problem.hardware)
         model, size = problem.model, problem.dtype.weights
         self.weight_bytes = 0 if problem.scope == "state-update" else 3 * model.d_inner * model.d_model * size
@@ -212,6 +242,7 @@ class TilingSearch:
                 start, cost = candidate, other
         if start is None or self.finished:
             return start
+        assert isinstance(start.variant, BlockVariant)
         roomy = Candidate(point, BlockVariant(start.variant.order, *MORE_ROOM))
         other = self.cost_of(roomy, cost)
         return roomy if other is not None and cost is not None and other < cost else start
@@ -229,7 +260,7 @@ class TilingSearch:
         improved = True
         while improved and not self.finished:
             improved = False
-            for axis in ("room", "order", *AXES):
+            for axis in self.axes:
                 for candidate in self._along(here, axis):
                     if self.finished:
                         return
@@ -238,9 +269,11 @@ class TilingSearch:
                         here, cost, improved = candidate, other, True
 
     def _along(self, here: Candidate, axis: str) -> Iterator[Candidate]:
-        variant = here.variant
+        variant, point = here.variant, here.point
+        assert isinstance(variant, BlockVariant)
+        assert isinstance(point, Point)
         if axis == "order":
-            overlapped = all_orders(overlap=True) if self._overlaps(here.point) else ()
+            overlapped = all_orders(overlap=True) if self._overlaps(point) else ()
             for order in (*all_orders(), *overlapped):
                 yield dataclasses.replace(here, variant=dataclasses.replace(variant, order=order))
         elif axis == "room":
@@ -248,8 +281,8 @@ class TilingSearch:
                 room = BlockVariant(variant.order, reserve, deferred)
                 yield dataclasses.replace(here, variant=room)
         else:
-            for point in neighbours(self.problem, here.point, axis):
-                yield dataclasses.replace(here, point=point)
+            for near in neighbours(self.problem, point, axis):
+                yield dataclasses.replace(here, point=near)
 
     def cost_of(self, candidate: Candidate, limit: Cost | None) -> Cost | None:
         """Makespan and tiles of a candidate; None when it does not fit, or at least the makespan is above the limit."""
@@ -274,18 +307,18 @@ class TilingSearch:
                 self.on_candidate(self.tried, makespan)
         return cost
 
-    def _admits(self, _point: Point) -> bool:
+    def _admits(self, _point: TilingPoint) -> bool:
         """Whether a point is looked at."""
         return True
 
-    def _reloading(self, point: Point) -> int:
+    def _reloading(self, point: TilingPoint) -> int:
         """Cycles that transfers take at least: with tokens outermost, all weights beyond the memory for each tile."""
         if point.loop_order == "channels":
             return 0
         times = -(-self.problem.seq_len // period_tokens(self.problem, point))
         return self.layers * times * max(0, self.weight_bytes - capacity_bytes(self.problem)) // self.rate
 
-    def _instance(self, point: Point, limit: Cost | None) -> Instance | None:
+    def _instance(self, point: TilingPoint, limit: Cost | None) -> Instance | None:
         """The tiles of the first few token tiles; None when the point does not fit or cannot be better."""
         tokens = self._decoded_tokens(point)
         instance = self._built(point, tokens)
@@ -296,7 +329,7 @@ class TilingSearch:
             return None
         return instance
 
-    def _built(self, point: Point, tokens: int) -> Instance | None:
+    def _built(self, point: TilingPoint, tokens: int) -> Instance | None:
         """The tiles of so many tokens; None when one does not fit or there are too many."""
         tiling = point.tiling(self.problem)
         short = dataclasses.replace(self.problem, seq_len=tokens)
@@ -326,7 +359,7 @@ class TilingSearch:
         work = self._work(instance) + (self._work(instance) - self._work(fewer)) * beyond // period
         return max(makespan + (makespan - shorter) * beyond // period, work)
 
-    def _decoded_tokens(self, point: Point) -> int:
+    def _decoded_tokens(self, point: TilingPoint) -> int:
         """How many tokens are decoded: all, or the first few token tiles where those are too many."""
         period = period_tokens(self.problem, point)
         # With channels outermost, what has to stay grows with the prompt: there is nothing to extrapolate.
@@ -338,14 +371,14 @@ class TilingSearch:
         few = tiles * _PERIODS * period // self.problem.seq_len <= _MAX_DECODED
         return (_PERIODS if few else _PERIODS - 1) * period
 
-    def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
+    def _decode(self, instance: Instance, variant: Variant, cutoff: int | None) -> int | None:
         """Makespan of all layers; None when the transfers of all alone take the cutoff."""
         self.spent += instance.n_tiles + _uses(instance)
         if self.spend is not None:
             self.spend(decode_work(instance))
         if self.layers > 1:
             # Stores that wait for the very end would hide what every layer but the last has to pay.
-            variant = dataclasses.replace(variant, deferred=0)
+            variant = variant.immediate()
             cutoff = None if cutoff is None else -(-cutoff // self.layers)
         schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
         if schedule is None or self.layers == 1:
@@ -367,7 +400,7 @@ class TilingSearch:
         return self.layers * int(instance.duration[:, int(instance.core_kind[0])].sum()) // instance.n_cores
 
 
-def period_tokens(problem: Problem, point: Point) -> int:
+def period_tokens(problem: Problem, point: TilingPoint) -> int:
     """Tokens after which a schedule repeats itself: a token tile, or as many chunks as it takes."""
     chunk = problem.model.chunk_size if problem.form == "chunked" else 1
     return -(-point.tokens // chunk) * chunk

@@ -60,9 +60,9 @@ class OwnersVariant:
         Sixteenths of each memory held back for loads that run ahead, and for stores that wait for the end.
     """
 
-    early: int = 8
-    reserve: int = 2
-    deferred: int = 4
+    early: int = 16
+    reserve: int = 0
+    deferred: int = 1
 
     def plan(self, instance: Instance) -> Plan:
         """The order, and the policy with the places, for an instance, layer after layer."""
@@ -73,6 +73,10 @@ class OwnersVariant:
         order, policy = stacked((order, policy), instance)
         layers = instance.n_tiles // max(block.n_tiles, 1)
         return order, dataclasses.replace(policy, memories=np.tile(memories, layers))
+
+    def immediate(self) -> OwnersVariant:
+        """The same without stores that wait for the very end."""
+        return dataclasses.replace(self, deferred=0)
 
     def describe(self) -> str:
         """In a few words."""
@@ -255,13 +259,15 @@ def _rank_within(owner: IntArray, value: IntArray, chosen: BoolArray) -> IntArra
     return rank
 
 
-VARIANTS = tuple(
-    OwnersVariant(early, reserve, deferred) for early in (8, 16) for reserve, deferred in ((2, 2), (0, 1), (4, 4))
-)
+EARLY = (16, 8, 12)
+ROOMS = ((0, 1), (0, 0), (1, 1), (2, 2), (0, 3))
+"""Choices of `OwnersVariant`, best first as a rule."""
+
+_VARIANTS = (*(OwnersVariant(early, 0, 1) for early in EARLY), *(OwnersVariant(16, *room) for room in ROOMS[1:]))
 
 
 def _owners_plans(instance: Instance) -> Iterator[Plan]:
-    for variant in VARIANTS:
+    for variant in _VARIANTS:
         yield variant.plan(instance)
 
 
@@ -270,4 +276,5 @@ OWNERS = Heuristic(
     summary="each memory computes its own channels, sums go round; for machines with private memories",
     source="this project; the ring is that of ring all-reduce",
     plans=_owners_plans,
+    several_memories=True,
 )

@@ -59,19 +59,31 @@ class Lanes:
         self._bandwidth = bandwidth
 
     def earliest(self, channels: tuple[int, ...], ready: int, n_bytes: int) -> tuple[int, int, int, int]:
-        """Channel, lane, start and end of a transfer where it ends first, and so late in idle time as that allows."""
+        """Channel, lane, start and end of a transfer where it ends first."""
         best = (-1, -1, -1, -1)
         for channel in channels:
             cycles = -(-n_bytes // self._bandwidth[channel])
             if best[0] >= 0 and ready + cycles >= best[3]:
                 continue
-            for number, lane in enumerate(self._lanes[channel]):
-                start = lane.earliest(ready, cycles)
-                if best[0] < 0 or start + cycles < best[3]:
-                    best = (channel, number, start, start + cycles)
-                    if start == ready:
-                        break
+            number, start = self._earliest(channel, ready, cycles)
+            if best[0] < 0 or start + cycles < best[3]:
+                best = (channel, number, start, start + cycles)
         return best
+
+    def _earliest(self, channel: int, ready: int, cycles: int) -> tuple[int, int]:
+        """Lane and start on one channel: on a lane with nothing later if that may start at once, else in idle time."""
+        lanes = self._lanes[channel]
+        for number, lane in enumerate(lanes):
+            if lane.free <= ready:
+                return number, ready
+        best, first = 0, -1
+        for number, lane in enumerate(lanes):
+            start = lane.earliest(ready, cycles)
+            if first < 0 or start < first:
+                best, first = number, start
+                if start == ready:
+                    break
+        return best, first
 
     def take(self, chosen: tuple[int, int, int, int]) -> None:
         """Occupy what `earliest` has given."""

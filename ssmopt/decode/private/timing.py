@@ -192,12 +192,15 @@ class Machine:
         ready = 0
         if self.tile_cell[p] >= 0:
             ready = self._space(memory, self.tile_cell[p], self.tile_need[p])
+        arrived, written = self.arrived, self.written
         for stay in self.stays_at[p]:
-            ready = max(ready, self.arrived[stay])
+            if arrived[stay] > ready:
+                ready = arrived[stay]
         for tensor in self.reads[p]:
-            ready = max(ready, self.written[tensor])
+            if written[tensor] > ready:
+                ready = written[tensor]
         for tensor in self.adds[p]:
-            ready = max(ready, self.written[tensor], self.transferred[tensor])
+            ready = max(ready, written[tensor], self.transferred[tensor])
         core, start, end = -1, 0, 0
         for c in self.cores_of[memory]:
             cycles = self.durations[p][self.kind[c]]
@@ -218,13 +221,14 @@ class Machine:
 
     def _over(self, stay: int, end: int) -> None:
         """One of the things that a stay waits for ends then; after the last one its space is free."""
-        self.left[stay] = max(self.left[stay], end)
+        if end > self.left[stay]:
+            self.left[stay] = end
         self.pending[stay] -= 1
         if not self.pending[stay]:
             self.rooms[self.memory[stay]].leave(self.left[stay], self.size[stay])
 
     def _space(self, memory: int, cell: int, n_bytes: int) -> int:
-        """Time by which so many bytes have been freed; forces the stores up to a cell if those that are known do not."""
+        """Time by which so many bytes have been freed; if need be it forces the stores up to a cell."""
         room = self.rooms[memory]
         if not room.knows(n_bytes):
             while self.forced[memory] < self.released[cell]:
