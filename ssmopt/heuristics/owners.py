@@ -214,7 +214,15 @@ def _owners(instance: Instance, meta: TileMeta, names: Names) -> tuple[IntArray,
             turn[mine] = (owner[mine] - begin) % n + (piece // n if pieces > n else 0) * n
             if name == "out_proj":
                 _residuals(meta, names, mine, begin, turn, owner, n)
-    return memories[owner], turn
+    return _where_they_fit(instance, memories[owner]), turn
+
+
+def _where_they_fit(instance: Instance, place: IntArray) -> IntArray:
+    """The places themselves; for tiles that cannot run or do not fit there, the largest memory in which they do."""
+    capacity = instance.memory_capacity
+    able = instance.tile_memories & (instance.tile_need_bytes[:, None] <= capacity[None, :])
+    best = np.where(able, capacity[None, :], -1).argmax(axis=1)
+    return np.where(able[np.arange(len(place)), place], place, best)
 
 
 def _residuals(

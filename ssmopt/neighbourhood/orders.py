@@ -129,9 +129,7 @@ class OrderSearch:
         best: Point | None = None
         for order in self._orders(start):
             for reserve, deferred in ROOMS:
-                policy = Policy(
-                    reserve_bytes=share * reserve, deferred_store_bytes=share * deferred, memories=memories
-                )
+                policy = Policy(reserve_bytes=share * reserve, deferred_store_bytes=share * deferred, memories=memories)
                 cutoff = None if best is None else best.makespan
                 point = self._decoded(order, policy, cutoff)
                 if point is not None and (best is None or point.makespan < best.makespan):
