@@ -181,6 +181,8 @@ def run_solver(
             raise InputError("solver 'periodic' needs a problem: these tiles do not say what could be repeated")
         if target.layers > 1:
             raise InputError(f"solver 'periodic' schedules one layer, not {target.layers}", key="layers")
+        if target.hardware.memory_count > 1:
+            raise InputError(f"solver 'periodic' works in one memory; {target.hardware.name!r} has several")
         return solve_periodic(target, tiling, stop, on_progress)
     heuristic = HEURISTICS.get(solver)
     _check_defined(target, heuristic)
@@ -236,9 +238,9 @@ def _run_from(
 
 
 def _is_long(target: Problem | Instance) -> bool:
-    return (
-        isinstance(target, Problem) and target.seq_len > _LONG_PROMPT and target.scope == "block" and target.layers == 1
-    )
+    if not isinstance(target, Problem) or target.scope != "block" or target.layers > 1:
+        return False
+    return target.seq_len > _LONG_PROMPT and target.hardware.memory_count == 1
 
 
 def _noted(result: Result, note: str) -> Result:
@@ -250,7 +252,7 @@ def _starters(instance: Instance) -> list[Heuristic]:
     known = [h for h in HEURISTICS.values() if h.applies_to(instance) and not h.custom]
     if instance.n_tiles > _FEW_TILES:
         return [h for h in known if h.prescribe is None]
-    return sorted(known, key=lambda h: h.prescribe is not None)
+    return sorted(known, key=lambda h: (h.prescribe is not None, not h.several_memories))
 
 
 def _better_baseline(search: Search, problem: Problem, known: Sequence[Result]) -> Search:

@@ -32,6 +32,16 @@ def core_group(
     return CoreGroup(name, "sram", rows, columns, count, runs, overhead, op_cycles or ONE_EACH)
 
 
+def private_hardware(cores: int, capacity: int = 10**9, *, per_memory: int = 1, joined: bool = True) -> Hardware:
+    """Cores, so many to a memory, with an interconnect between the memories unless they are not to be joined."""
+    channels = [
+        Channel("dma", 16, ("dram", "sram")),
+        *([Channel("noc", 8, ("sram",), 2)] if joined and cores > per_memory else []),
+    ]
+    group = core_group(count=cores, overhead=2)
+    return Hardware("private", 1.0, (Memory("sram", capacity, cores // per_memory),), (group,), tuple(channels))
+
+
 @st.composite
 def models(draw: st.DrawFn, largest: int = 8) -> Model:
     """Every dimension from 1 on, each on its own."""
