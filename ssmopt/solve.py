@@ -334,9 +334,10 @@ def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | Non
             on_progress(Progress(stop.elapsed, f"tiling {tried}: about {makespan:,}", None, floor))
 
     early, late = stop.after(_TILING_SHARE), stop.after(_TILING_SHARE_ALONE)
+    alone = problem.hardware.memory_count > 1
     return choose_tiling(
         problem,
-        should_stop=lambda tiles: late() if tiles > EXACT_TILES else early(),
+        should_stop=lambda tiles: late() if alone or tiles > EXACT_TILES else early(),
         on_candidate=report,
         spend=stop.spend,
     )

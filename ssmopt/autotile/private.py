@@ -31,10 +31,12 @@ class OwnersPoint:
     ----------
     tokens, norm_tokens, state_tokens
         As in `ssmopt.tiling.Tiling`.
+    owners
+        Memories that share the work: all, or fewer where all would have too little of it each.
     channels
-        Pieces of channels per memory.
+        Pieces of channels per owner.
     in_columns
-        Pieces of each half of ``in_proj``'s columns per memory.
+        Pieces of each half of ``in_proj``'s columns per owner.
     in_reduction, x_columns, dt_reduction, out_columns
         Pieces of what ``in_proj`` sums over, of ``x_proj``'s columns, of what ``dt_proj`` sums over, and of
         ``out_proj``'s columns.
@@ -43,6 +45,7 @@ class OwnersPoint:
     tokens: int
     norm_tokens: int
     state_tokens: int
+    owners: int
     channels: int
     in_columns: int
     in_reduction: int
@@ -54,9 +57,9 @@ class OwnersPoint:
 
     def tiling(self, problem: Problem) -> Tiling:
         """The tiling that the point stands for."""
-        shapes, memories = projection_shapes(problem), problem.hardware.memory_count
-        channels = min(memories * self.channels, most_splits(problem))
-        columns = min(memories * self.in_columns, problem.model.d_inner)
+        shapes = projection_shapes(problem)
+        channels = min(self.owners * self.channels, most_splits(problem))
+        columns = min(self.owners * self.in_columns, problem.model.d_inner)
         projections = {"in_proj": ProjectionTiling(2 * columns, self.in_reduction)}
         if "x_proj" in shapes:
             projections["x_proj"] = ProjectionTiling(min(self.x_columns, shapes["x_proj"].columns), channels)
@@ -73,7 +76,17 @@ class OwnersPoint:
         )
 
 
-_AXES = ("state_tokens", "norm_tokens", "out_columns", "in_reduction", "tokens", "x_columns", "channels", "in_columns")
+_AXES = (
+    "owners",
+    "state_tokens",
+    "norm_tokens",
+    "out_columns",
+    "in_reduction",
+    "tokens",
+    "x_columns",
+    "channels",
+    "in_columns",
+)
 
 
 def search_private(problem: Problem, search: PrivateSearch) -> TilingChoice:
@@ -147,9 +160,12 @@ class PrivateSearch(TilingSearch):
 
 def _values(problem: Problem, point: OwnersPoint, axis: str) -> list[int]:
     """Other values along an axis, nearest first."""
-    value, memories = getattr(point, axis), problem.hardware.memory_count
+    value = getattr(point, axis)
     if axis == "state_tokens":
         steps = () if problem.form == "chunked" else tuple(t for t in _STATE_TOKENS if t <= problem.seq_len)
+    elif axis == "owners":
+        memories = problem.hardware.memory_count
+        steps = tuple(sorted({-(-memories // (1 << k)) for k in range(memories.bit_length())}))
     elif axis in ("tokens", "norm_tokens"):
         steps = tuple(token_choices(problem))
     elif axis == "in_reduction":
@@ -160,7 +176,7 @@ def _values(problem: Problem, point: OwnersPoint, axis: str) -> list[int]:
         shape = projection_shapes(problem).get("x_proj")
         steps = () if shape is None else _halves(shape.columns, core_for(problem, "gemm").columns)
     else:
-        most = (most_splits(problem) if axis == "channels" else problem.model.d_inner) // memories
+        most = (most_splits(problem) if axis == "channels" else problem.model.d_inner) // point.owners
         steps = tuple(p for p in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64) if p <= most)
     return around(steps, value)[:2] if steps else []
 
@@ -169,7 +185,7 @@ def _column_steps(problem: Problem) -> tuple[int, ...]:
     """Numbers of pieces of ``out_proj``'s columns: multiples of the number of memories, and those that fill arrays."""
     width, memories = problem.model.d_model, problem.hardware.memory_count
     multiples = {memories * k for k in (1, 2, 3, 4, 6, 8) if memories * k <= width}
-    return tuple(sorted(multiples | {p for p in steps_of(problem, "out_columns") if p <= 8 * memories}))
+    return tuple(sorted({1} | multiples | {p for p in steps_of(problem, "out_columns") if p <= 8 * memories}))
 
 
 def _halves(size: int, unit: int) -> tuple[int, ...]:
@@ -210,6 +226,7 @@ def _first_points(problem: Problem, share: int) -> Iterator[OwnersPoint]:
             tokens,
             norm_tokens,
             min(state_tokens, tokens),
+            memories,
             min(channels, max(1, most_splits(problem) // memories)),
             min(in_columns, each),
             in_reduction,
