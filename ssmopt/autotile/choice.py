@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from ssmopt.autotile.candidates import TilingChoice
 from ssmopt.autotile.fitting import least_practical_capacity, most_tiles, tiling_that_fits, too_small
 from ssmopt.autotile.points import capacity_bytes
 from ssmopt.autotile.private import PrivateSearch, search_private
-from ssmopt.autotile.search import TilingChoice, search_tilings
+from ssmopt.autotile.search import search_tilings
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
 from ssmopt.heuristics.fuse_block import BlockVariant

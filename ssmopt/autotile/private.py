@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ssmopt.autotile.candidates import Candidate, TilingChoice, TilingPoint
 from ssmopt.autotile.ladder import around, at_least
 from ssmopt.autotile.points import capacity_bytes, core_for, most_splits, state_tensors, steps_of, token_choices
-from ssmopt.autotile.search import Candidate, TilingChoice, TilingPoint, TilingSearch
+from ssmopt.autotile.search import TilingSearch
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.errors import CapacityError
 from ssmopt.heuristics.owners import EARLY, ROOMS, OwnersVariant
@@ -203,9 +204,9 @@ def _first_points(problem: Problem, share: int) -> Iterator[OwnersPoint]:
     shapes = projection_shapes(problem)
     for tokens in dict.fromkeys(min(problem.seq_len, t) for t in (64, 128, 256, 32, 16)):
         rows = tokens * problem.batch
-        # A step of the state update takes half a memory, the sums of a piece of columns a sixth.
+        # A token of the state update takes a quarter of a memory, a tile of it two thirds; sums of columns a sixth.
         state = state_tensors(problem) * each * model.d_state * size * problem.batch
-        channels = max(1, -(-2 * state // capacity))
+        channels = max(1, -(-4 * state // capacity))
         state_tokens = max(t for t in _STATE_TOKENS if t == 1 or t * state <= channels * capacity * 2 // 3)
         in_columns = max(1, -(-6 * rows * each * size // capacity))
         columns = -(-each // in_columns)

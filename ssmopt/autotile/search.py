@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
 
+from ssmopt.autotile.candidates import Candidate, TilingChoice, TilingPoint, Variant
 from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
 from ssmopt.autotile.starts import SHARES, first_points
@@ -14,12 +13,10 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.bounds.untiled import dram_bytes_per_cycle
 from ssmopt.decode import decode_below, decode_work
 from ssmopt.errors import CapacityError, InputError
-from ssmopt.heuristics.base import Plan
 from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, OVERLAPPED, all_orders
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
-from ssmopt.tiling import Tiling
 from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles, one_layer
 
@@ -50,60 +47,6 @@ _DESCENTS = 3
 
 _LESS_MEMORY = (2, 4)
 """It also begins where it would with a half and a quarter of the memory: what suits less may suit more."""
-
-
-class Variant(Protocol):
-    """A way to lay out the tiles of a block."""
-
-    def plan(self, instance: Instance) -> Plan:
-        """The order and the policy for an instance."""
-
-    def immediate(self) -> Variant:
-        """The same without stores that wait for the very end."""
-
-    def describe(self) -> str:
-        """In a few words."""
-
-
-class TilingPoint(Protocol):
-    """What stands for a tiling in a search."""
-
-    @property
-    def tokens(self) -> int:
-        """Tokens per tile."""
-
-    @property
-    def loop_order(self) -> str:
-        """As in `ssmopt.tiling.Tiling`."""
-
-    def tiling(self, problem: Problem) -> Tiling:
-        """The tiling."""
-
-
-@dataclass(frozen=True)
-class TilingChoice:
-    """A tiling, and how it was found.
-
-    Attributes
-    ----------
-    tiling
-        The choice.
-    variant
-        The order and policy with which it was decoded.
-    makespan
-        Estimated makespan in cycles: decoded, or extrapolated for long prompts.
-    candidates
-        How many pairs of a tiling and an order were looked at.
-    """
-
-    tiling: Tiling
-    variant: Variant
-    makespan: int
-    candidates: int
-
-    def describe(self) -> str:
-        """How it was found, in one line."""
-        return f"tiling: shortest decoded of {self.candidates:,} candidates, {self.variant.describe()}"
 
 
 def search_tilings(
@@ -142,14 +85,6 @@ def search_tilings(
 
 Cost = tuple[int, int]
 """Makespan, and number of tiles."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A tiling, and the order and policy that it is decoded with."""
-
-    point: TilingPoint
-    variant: Variant
 
 
 class TilingSearch:

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ssmopt.autotile.candidates import Candidate, TilingPoint
 from ssmopt.autotile.points import Point, most_cores
-from ssmopt.autotile.search import Candidate, Cost, TilingPoint, TilingSearch, period_tokens
+from ssmopt.autotile.search import Cost, TilingSearch, period_tokens
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.errors import CapacityError
 from ssmopt.folding.plan import ROUNDS, PeriodicVariant, fold_short, short_tokens

@@ -120,6 +120,7 @@ def owners_order(instance: Instance, early: int) -> tuple[IntArray, IntArray]:
     keys = (
         token_tile,
         np.where(gate, _DISTINCT, stage),
+        _rank_within(owner, first_channels(instance, meta), is_state),
         *(np.where(is_state, key, 0) for key in steps),
         np.where(is_ring, turn, 0),
         np.where(is_ring, 0, operator),
