@@ -302,6 +302,9 @@ def _check_defined(target: Problem | Instance, heuristic: Heuristic | None) -> N
     asked = target if isinstance(target, Problem) else target.problem
     if asked is not None and asked.form not in heuristic.forms:
         raise InputError(f"solver {heuristic.name!r} is not defined for the {asked.form} form")
+    memories = target.n_memories if isinstance(target, Instance) else target.hardware.memory_count
+    if heuristic.several_memories and memories < 2:
+        raise InputError(f"solver {heuristic.name!r} is for machines with several memories; this one has one")
     raise InputError(f"solver {heuristic.name!r} needs to know the operators of the tiles; {target.name!r} has none")
 
 

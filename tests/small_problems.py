@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from ssmopt.hardware import KERNELS, OPERATIONS, Channel, CoreGroup, Hardware, Memory
 from ssmopt.model import Model
 from ssmopt.problem import FORMS, INITIAL_STATES, SCOPES, Dtype, Problem
+from ssmopt.solvers import HEURISTICS
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
+
+OF_ONE_MEMORY = tuple(name for name, heuristic in HEURISTICS.items() if not heuristic.several_memories)
+"""Heuristics for machines whose cores share a memory."""
 
 ONE_EACH = dict.fromkeys(OPERATIONS, 1)
 

@@ -37,7 +37,7 @@ FIELDS = (
     "peak_memory_bytes", "wall_seconds", "valid",
 )  # fmt: skip
 
-OF_SHORT_PROMPTS = [name for name in SOLVERS if name != "periodic"]
+OF_SHORT_PROMPTS = [name for name in SOLVERS if name not in ("periodic", "owners")]
 """Solvers that schedule anything; a few tokens are nothing that repeats itself."""
 
 

@@ -18,7 +18,7 @@ from ssmopt.problem import Problem
 from ssmopt.tiling import ProjectionTiling, Tiling
 from ssmopt.workload.graph import projection_shapes
 
-_SHARES = (8, 16, 32, 4)
+_SHARES = (16, 8, 32, 4)
 """What part of a memory a streamed piece of weights takes, as one over these, in the order of trying."""
 
 _STATE_TOKENS = (1, 2, 4, 8, 16, 32)

@@ -124,7 +124,7 @@ FINE = Tiling(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HEURISTICS)
+@pytest.mark.parametrize("name", OF_ONE_MEMORY)
 def test_no_heuristic_moves_less(name: str) -> None:
     """Each on the tiling that its definition prescribes, in a memory that hardly holds a tile."""
     problem = Problem(

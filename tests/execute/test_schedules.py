@@ -47,7 +47,7 @@ def test_any_order_policy_and_tiling(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", [name for name, heuristic in HEURISTICS.items() if not heuristic.several_memories])
+@pytest.mark.parametrize("name", OF_ONE_MEMORY)
 def test_every_heuristic(name: str, family: str) -> None:
     heuristic = HEURISTICS[name]
     executed = 0

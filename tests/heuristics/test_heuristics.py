@@ -69,7 +69,7 @@ def operators_around(instance: Instance, tensor: int) -> tuple[set[str], set[str
     return {names[t] for t in writers}, {names[t] for t in readers}
 
 
-@pytest.mark.parametrize("name", [name for name, heuristic in HEURISTICS.items() if not heuristic.several_memories])
+@pytest.mark.parametrize("name", OF_ONE_MEMORY)
 @settings(max_examples=12, deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_every_plan_gives_a_valid_schedule(name: str, data: st.DataObject) -> None:
