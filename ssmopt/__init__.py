@@ -9,6 +9,9 @@ from ssmopt.decode import Policy, decode
 from ssmopt.errors import CapacityError, ExecutionError, InputError, SolverError, SsmoptError
 from ssmopt.execute import Execution, execute
 from ssmopt.experiments.compare import Comparison, compare
+from ssmopt.experiments.sweep import SweepResult, monotone_in_memory, sweep
+from ssmopt.explain import Explanation, explain
+from ssmopt.exploration import Exploration, explore
 from ssmopt.hardware import Hardware
 from ssmopt.instance import Instance
 from ssmopt.library import load_hardware, load_model, load_problem
@@ -32,6 +35,8 @@ __all__ = [
     "Comparison",
     "Execution",
     "ExecutionError",
+    "Explanation",
+    "Exploration",
     "Hardware",
     "InputError",
     "Instance",
@@ -44,6 +49,7 @@ __all__ = [
     "Schedule",
     "SolverError",
     "SsmoptError",
+    "SweepResult",
     "Tiling",
     "__version__",
     "allocate",
@@ -51,12 +57,16 @@ __all__ = [
     "compare",
     "decode",
     "execute",
+    "explain",
+    "explore",
     "load_hardware",
     "load_instance",
     "load_model",
     "load_problem",
     "minimum_capacity",
+    "monotone_in_memory",
     "register_solver",
     "solve",
+    "sweep",
     "validate",
 ]

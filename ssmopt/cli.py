@@ -18,13 +18,20 @@ from ssmopt.commands.allocate import allocate
 from ssmopt.commands.bounds import bounds
 from ssmopt.commands.capacity import capacity
 from ssmopt.commands.compare import compare
+from ssmopt.commands.explain import explain
+from ssmopt.commands.explore import explore
+from ssmopt.commands.figure import figure
+from ssmopt.commands.import_hardware import import_hardware
 from ssmopt.commands.import_job_shop import import_job_shop
 from ssmopt.commands.import_model import import_model
 from ssmopt.commands.listing import list_names
 from ssmopt.commands.output import complain, say
+from ssmopt.commands.report import report
 from ssmopt.commands.run import run
 from ssmopt.commands.show import show
 from ssmopt.commands.solve import solve
+from ssmopt.commands.sweep import sweep
+from ssmopt.commands.trace import trace
 from ssmopt.commands.validate import validate
 from ssmopt.errors import InputError, SsmoptError
 
@@ -66,14 +73,21 @@ app = typer.Typer(
 )
 app.command("solve")(solve)
 app.command("compare")(compare)
+app.command("sweep")(sweep)
 app.command("validate")(validate)
+app.command("explain")(explain)
+app.command("trace")(trace)
+app.command("report")(report)
 app.command("allocate")(allocate)
 app.command("run")(run)
 app.command("list")(list_names)
 app.command("show")(show)
 app.command("bounds")(bounds)
 app.command("capacity")(capacity)
+app.command("figure")(figure)
+app.command("explore")(explore)
 app.command("import-model")(import_model)
+app.command("import-hardware")(import_hardware)
 app.command("import-job-shop")(import_job_shop)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssmopt.errors import InputError, nearest
+from ssmopt.silicon import AreaModel, EnergyCosts
 
 KERNELS = ("gemm", "depthwise", "elementwise", "reduction")
 """Classes of operators; a group of cores says which of them it runs."""
@@ -116,7 +117,9 @@ class Hardware:
     memories, cores, channels
         The parts.
     area_mm2, dram_pj_per_bit
-        Silicon area and energy per bit moved off chip, where known.
+        Silicon area and energy per bit moved on or off the chip, where known.
+    area_model, energy
+        What silicon costs, where known. With an area model the area of results follows from the parts (`ssmopt.area`).
     """
 
     name: str
@@ -126,10 +129,14 @@ class Hardware:
     channels: tuple[Channel, ...]
     area_mm2: float | None = None
     dram_pj_per_bit: float | None = None
+    area_model: AreaModel | None = None
+    energy: EnergyCosts | None = None
 
     def __post_init__(self) -> None:
         if not self.clock_ghz > 0:
             raise InputError(f"expected a positive number, not {self.clock_ghz}", key="clock_ghz")
+        if self.energy is not None:
+            self.energy.check_operations(OPERATIONS)
         for noun, parts in (("memories", self.memories), ("cores", self.cores), ("channels", self.channels)):
             ids = [part.id for part in parts]
             if not ids:
@@ -202,9 +209,8 @@ class Hardware:
         if field == "clock_ghz":
             return dataclasses.replace(self, clock_ghz=_number(value, field))
         path = _SHORT_FIELDS.get(field, field).split(".")
-        if len(path) != 3 or (path[0], path[2]) not in _FULL_FIELDS:
-            known = ["clock_ghz", *_SHORT_FIELDS, *(f"{noun}.<id>.{name}" for noun, name in _FULL_FIELDS)]
-            raise InputError(f"unknown hardware field {field!r}{nearest(field, known)}", key="overrides")
+        if not is_hardware_field(field):
+            raise InputError(f"unknown hardware field {field!r}{nearest(field, HARDWARE_FIELDS)}", key="overrides")
         noun, part_id, name = path
         parts = getattr(self, noun)
         ids = [part.id for part in parts]
@@ -218,6 +224,8 @@ class Hardware:
         except InputError as error:
             raise InputError(error.message, key=f"overrides.{field}") from None
         replacement: dict[str, Any] = {noun: replaced}
+        if (noun, name) in _OF_AREA:
+            replacement["area_mm2"] = None  # That of another chip. What an area model says still follows.
         return dataclasses.replace(self, **replacement)
 
 
@@ -237,6 +245,20 @@ _FULL_FIELDS = (
     ("cores", "count"),
     ("cores", "tile_overhead_cycles"),
 )
+
+HARDWARE_FIELDS = ("clock_ghz", *_SHORT_FIELDS, *(f"{noun}.<id>.{name}" for noun, name in _FULL_FIELDS))
+"""What `Hardware.override` can replace."""
+
+
+def is_hardware_field(name: str) -> bool:
+    """Whether a name has the form of a field that can be replaced; whether there is such a part is not looked at."""
+    path = name.split(".")
+    short = name == "clock_ghz" or name in _SHORT_FIELDS
+    return short or (len(path) == 3 and (path[0], path[2]) in _FULL_FIELDS)
+
+
+_OF_AREA = (("memories", "capacity"), ("cores", "array"), ("cores", "count"))
+"""Fields that change the area."""
 
 
 def _is_meant(part: Memory | CoreGroup | Channel, part_id: str) -> bool:

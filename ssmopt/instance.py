@@ -180,6 +180,16 @@ class Instance:
         return _topological_order(self)
 
     @cached_property
+    def tile_operators(self) -> tuple[tuple[str, ...], IntArray]:
+        """Names of the operators, and each tile's; the first part of the tiles' ids where nothing better is known."""
+        if self.meta is not None:
+            return self.meta.operators, self.meta.operator.astype(np.int64)
+        stems = [stem.split(".", 1)[0] for stem in self.tile_ids.stems]
+        number = {name: i for i, name in enumerate(dict.fromkeys(stems))}
+        of_stem = np.array([number[stem] for stem in stems], dtype=np.int64)
+        return tuple(number), of_stem[self.tile_ids.stem]
+
+    @cached_property
     def tile_need_bytes(self) -> IntArray:
         """Per tile: bytes that must be resident at once while it runs."""
         need = np.zeros(self.n_tiles, dtype=np.int64)

@@ -62,7 +62,7 @@ def load_problem(name_or_path: PathLike) -> tuple[Problem, Tiling | None]:
     InputError
         There is no such instance, or its file cannot be used.
     """
-    return read_problem(_locate("instances", name_or_path), _find)
+    return read_problem(_locate("instances", name_or_path), find_file)
 
 
 def _folder(kind: str) -> Path:
@@ -76,8 +76,14 @@ def _names(kind: str) -> list[str]:
     return sorted(file.stem for file in _folder(kind).glob("*.yaml"))
 
 
-def _find(kind: str, name: str) -> Path:
-    """The library's file of that name."""
+def find_file(kind: str, name: str) -> Path:
+    """The library's file of that name; ``kind`` is ``models``, ``hardware`` or ``instances``.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
     names = _names(kind)
     if name not in names:
         raise InputError(f"unknown {_NOUNS[kind]} {name!r}{nearest(name, names)}")
@@ -88,7 +94,7 @@ def _locate(kind: str, name_or_path: PathLike) -> Path:
     """The file that a user means by a name or a path."""
     name = os.fspath(name_or_path)
     if not is_path(name):
-        return _find(kind, name)
+        return find_file(kind, name)
     stem = Path(name).stem
     if not os.path.exists(name) and stem in _names(kind):
         raise InputError(f"no such file; the library's own {_NOUNS[kind]} is called {stem!r}", file=name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ssmopt.area import area_mm2
+from ssmopt.energy import energy_of, folded_sram_bytes_accessed, sram_bytes_accessed
 from ssmopt.folded import FoldedSchedule
 from ssmopt.folding.expand import peak_memory_bytes
 from ssmopt.instance import Instance
@@ -243,10 +245,13 @@ class Result:
             latency_ms = self.makespan / (problem.hardware.clock_ghz * 1e6)
             model_latency_ms = latency_ms * problem.model.layers / problem.layers
             ms_per_token = model_latency_ms / problem.seq_len
-        peak = transfers = dram_bytes = None
+        area = None if problem is None else area_mm2(problem.hardware)
+        peak = transfers = dram_bytes = sram_bytes = None
         if folded is not None:
+            sram_bytes = folded_sram_bytes_accessed(folded)
             peak, transfers, dram_bytes = peak_memory_bytes(folded), folded.n_transfers, folded.dram_bytes
         if schedule is not None:
+            sram_bytes = sram_bytes_accessed(instance, schedule)
             transfers, dram_bytes = len(schedule.transfers), schedule.dram_bytes(instance.tensor_bytes)
             peak = sum(schedule.peak_memory_bytes(instance.tensor_bytes, m) for m in range(instance.n_memories))
         return {
@@ -268,6 +273,8 @@ class Result:
             "transfers": transfers,
             "dram_bytes": dram_bytes,
             "peak_memory_bytes": peak,
+            "area_mm2": None if area is None else float(area),
+            **energy_of(problem, instance.tiling, sram_bytes, dram_bytes).as_dict(),
             "wall_seconds": self.wall_seconds,
             "valid": self.found,
             "note": self.note,

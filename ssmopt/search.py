@@ -9,7 +9,7 @@ from ssmopt.instance import Instance
 from ssmopt.neighbourhood import NeighbourhoodSearch
 from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
 from ssmopt.schedule import Schedule
-from ssmopt.stopping import Stop
+from ssmopt.stopping import DETERMINISTIC_TIME, Stop
 from ssmopt.validate import check
 
 EXACT_TILES = 4_000
@@ -17,9 +17,6 @@ EXACT_TILES = 4_000
 
 _FEW_TILES, _SHARE_OF_FEW, _SHARE_OF_MANY = 300, 0.7, 0.25
 """Up to so many tiles the exact model takes the first share of what is left of the budget, otherwise the second."""
-
-_DETERMINISTIC_TIME = 0.2
-"""CP-SAT's deterministic time per unit of work: in these models it passes several times slower than seconds."""
 
 _RELAXED_SHARE = 0.2
 """Share of the exact model's budget for the model without memory limits."""
@@ -73,7 +70,7 @@ class Search:
         """Improve the incumbent by the exact model, unless that is not wanted, and then by neighbourhoods."""
         if self.solver != "lns":
             self.exact(workers, seed)
-        self.neighbourhoods(seed)
+        self.neighbourhoods(workers, seed)
 
     def exact(self, workers: int, seed: int) -> None:
         """Improve the incumbent, and the instance bound, by the exact model."""
@@ -104,9 +101,9 @@ class Search:
                 seed=seed,
                 on_bound=None,
                 should_stop=self.stop,
-                deterministic_limit=None if work is None else work * _DETERMINISTIC_TIME,
+                deterministic_limit=None if work is None else work * DETERMINISTIC_TIME,
             )
-            self.stop.spend(relaxed.work / _DETERMINISTIC_TIME)
+            self.stop.spend(relaxed.work / DETERMINISTIC_TIME)
             self._raise_bound(Bound(relaxed.bound, "CP-SAT on the instance without its memory limits"))
             if self.optimal or self.stop():
                 return
@@ -118,23 +115,24 @@ class Search:
             time_limit=seconds,
             workers=workers,
             seed=seed,
-            deterministic_limit=None if work is None else work * _DETERMINISTIC_TIME,
+            deterministic_limit=None if work is None else work * DETERMINISTIC_TIME,
             on_schedule=lambda schedule: self.offer(schedule, "cpsat"),
             on_bound=lambda cycles: self._raise_bound(Bound(cycles, "CP-SAT on the exact model")),
             should_stop=self.stop,
         )
-        self.stop.spend(outcome.work / _DETERMINISTIC_TIME)
+        self.stop.spend(outcome.work / DETERMINISTIC_TIME)
         if outcome.schedule is not None:
             self.offer(outcome.schedule, "cpsat")
         self._raise_bound(Bound(outcome.bound, "CP-SAT on the exact model"))
         self.infeasible = outcome.infeasible and self.schedule is None
 
-    def neighbourhoods(self, seed: int) -> None:
+    def neighbourhoods(self, workers: int, seed: int) -> None:
         """Improve the incumbent by re-solving parts of it."""
         if self.schedule is None or self.optimal or self.stop() or self.instance.n_tiles < 2:
             return
         self.report("lns")
-        search = NeighbourhoodSearch(self.instance, self.stop, seed=seed, target=self.tile_bound.cycles)
+        target = self.tile_bound.cycles
+        search = NeighbourhoodSearch(self.instance, self.stop, seed=seed, target=target, workers=workers)
         search.run(self.schedule, lambda schedule: self.offer(schedule, "lns"))
 
     def _raise_bound(self, bound: Bound) -> None:

@@ -109,6 +109,8 @@ def solve(
         raise InputError("give either allocate or then: addresses may change what the second objective found")
     if then is not None and work_limit is not None:
         raise InputError("a second objective is limited by time alone: give a time limit, not a work limit")
+    if start is not None and solver == "periodic":
+        raise InputError("solver 'periodic' makes its schedule anew: another solver can begin from one", key="start")
     if workers is None and work_limit is not None:
         workers = 1
     with Stop(time_limit * (_SEARCH_SHARE if allocate or then else 1), work_limit) as stop:
@@ -176,7 +178,7 @@ def run_solver(
     """
     if start is not None:
         return _run_from(start, target, stop, solver, workers, seed, on_progress)
-    if solver == "periodic" or (solver == "auto" and tiling is None and _is_long(target)):
+    if will_be_periodic(target, tiling, solver):
         if isinstance(target, Instance):
             raise InputError("solver 'periodic' needs a problem: these tiles do not say what could be repeated")
         if target.layers > 1:
@@ -235,6 +237,11 @@ def _run_from(
     if result.makespan is not None and result.makespan < known:
         return _noted(result, f"better than the start, {known:,} cycles")
     return _noted(search.result(), f"the start, which is no worse than the solver's own {result.makespan:,} cycles")
+
+
+def will_be_periodic(target: Problem | Instance, tiling: Tiling | None, solver: str) -> bool:
+    """Whether `solve`, with nothing to start from, makes a schedule in closed form, without a row for every tile."""
+    return solver == "periodic" or (solver == "auto" and tiling is None and _is_long(target))
 
 
 def _is_long(target: Problem | Instance) -> bool:

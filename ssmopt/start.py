@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 
 from ssmopt.errors import InputError
-from ssmopt.files.schedule import read_schedule
 from ssmopt.files.text import PathLike
 from ssmopt.files.tiling import read_schedule_tiling
+from ssmopt.folding.written import read_rows
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.schedule import Schedule
@@ -38,7 +38,8 @@ def read_start(target: Problem | Instance, tiling: Tiling | None, start: PathLik
     Raises
     ------
     InputError
-        The file cannot be read, belongs to another instance or tiling, or holds no valid schedule.
+        The file cannot be read, belongs to another instance or tiling, holds no valid schedule, or a periodic one of
+        more than a million tiles.
     """
     if isinstance(start, Schedule):
         if isinstance(target, Problem) and tiling is None:
@@ -49,8 +50,9 @@ def read_start(target: Problem | Instance, tiling: Tiling | None, start: PathLik
         schedule, file = start, None
     else:
         file = os.fspath(start)
-        instance = target if isinstance(target, Instance) else build_tiles(target, _tiling_of(file, tiling))
-        schedule = read_schedule(file, instance)
+        if isinstance(target, Problem):
+            tiling = _tiling_of(file, tiling)
+        instance, schedule = read_rows(file, target, tiling)
     violations = validate(instance, schedule)
     if violations:
         broken = "; ".join(str(violation) for violation in violations)

@@ -9,6 +9,9 @@ import time
 from types import FrameType
 from typing import Any, Self
 
+DETERMINISTIC_TIME = 0.2
+"""CP-SAT's deterministic time per unit of work: in these models it passes several times slower than seconds."""
+
 
 class Signals:
     """Listens for SIGINT and SIGTERM (in the main thread) while its block runs, and lets the block finish.

@@ -29,7 +29,8 @@ QUICK = ("--solver", "fuse-block")
 RESULT_FIELDS = (
     "instance", "solver", "status", "makespan", "lower_bound", "bound_reason", "gap", "instance_bound", "instance_gap",
     "tiling", "latency_ms", "model_latency_ms", "ms_per_token", "tiles", "transfers", "dram_bytes",
-    "peak_memory_bytes", "wall_seconds", "valid",
+    "peak_memory_bytes", "area_mm2", "energy_uj", "energy_compute_uj", "energy_sram_uj", "energy_dram_uj",
+    "wall_seconds", "valid",
 )  # fmt: skip
 
 

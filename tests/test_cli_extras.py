@@ -99,3 +99,24 @@ class TestBounds:
     def test_bad_input(self, run: Run) -> None:
         refused(run("bounds", "mamba-130m-marca-L65"), "did you mean 'mamba-130m-marca-L64'")
         refused(run("bounds", *TINY, "--sram", "1 furlong"), "--sram", "furlong")
+
+
+class TestImportHardware:
+    def test_a_machine_is_written_and_told_about(self, run: Run) -> None:
+        example = str(Path(__file__).parents[1] / "examples" / "stream" / "quad-core.yaml")
+        outcome = run("import-hardware", example, "--clock", "0.8")
+        assert outcome.code == 0
+        for part in ("wrote", "quad-core.yaml", "4 x matrix 32x32", "assumed: with no vector core", "not used"):
+            assert part in outcome.out
+        assert "clock_ghz: 0.8" in Path("quad-core.yaml").read_text()
+        told = json.loads(run("import-hardware", example, "-o", "q.yaml", "--share-memory", "--json").out)
+        assert (told["wrote"], told["memories"]) == ("q.yaml", "sram 2 MiB")
+        assert told["notes"]
+        show = ("show", "--model", "mamba-tiny", "--hardware", "q.yaml", "--seq-len", "2")
+        assert run(*show).code == 0
+
+    def test_bad_input_writes_nothing(self, run: Run) -> None:
+        refused(run("import-hardware", "none.yaml"), "none.yaml: no such file")
+        Path("bad.yaml").write_text("name: bad\ncores: [a.yaml]\n")
+        refused(run("import-hardware", "bad.yaml"), "bad.yaml:2: cores[0]: no file for this core")
+        assert [file.name for file in Path().iterdir()] == ["bad.yaml"]

@@ -1,17 +1,20 @@
-"""What docs/files.md shows can be read as it stands, and the solver of docs/your-own-solver.md runs."""
+"""What docs/files.md shows can be read as it stands; what the guides tell to run runs."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 import ssmopt
 from ssmopt import library
+from ssmopt.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "files.md").read_text(encoding="utf-8")
@@ -40,7 +43,7 @@ def test_the_yaml_files(tmp_path: Path) -> None:
 
 
 def test_the_tile_instance_and_its_optimum(tmp_path: Path) -> None:
-    tiles, schedule = JSON
+    tiles, schedule, _ = JSON
     (tmp_path / "tiles.json").write_text(tiles)
     result = ssmopt.solve(ssmopt.load_instance(tmp_path / "tiles.json"))
     (stated,) = re.findall(r"the optimum is (\d+) cycles", PAGE)
@@ -55,6 +58,57 @@ def test_the_tile_instance_and_its_optimum(tmp_path: Path) -> None:
     for rows in ("tiles", "transfers", "residencies"):
         document[rows] = [row for row in document[rows] if row != "..."]
     jsonschema.validate(document, schema)
+
+
+def test_the_periodic_schedule_has_the_keys_of_the_schema() -> None:
+    document = json.loads(JSON[2])
+    schema = json.loads((ROOT / "ssmopt" / "schemas" / "periodic-schedule.schema.json").read_text())
+    assert set(document) == set(schema["required"])
+    inside, expected = document["periodic"], schema["properties"]["periodic"]
+    assert set(inside) == set(expected["required"])
+    assert inside["seq_len"] == inside["short_seq_len"] + (inside["repeats"] - 1) * inside["round_tokens"]
+    document["instance"]["sha256"] = "0" * 64
+    del document["tiling"]["..."]
+    for part in ("prologue", "body", "epilogue"):
+        assert set(inside[part]) == set(expected["properties"][part]["required"])
+        inside[part] = {key: [] for key in inside[part]}
+    jsonschema.validate(document, schema)
+
+
+GUIDES = ("tutorial", "your-own-model", "your-own-hardware", "import-hardware")
+"""Pages whose commands and scripts run as they stand, one after another, with the files that they show."""
+
+SLOW = {"compare": 2, "solve": 2}
+"""Seconds that commands may take here, whatever the page gives them."""
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_everything_on_a_guide_runs(guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    ran = 0
+    for kind, text in re.findall(r"```(yaml|sh|python)\n(.*?)```", page, re.DOTALL):
+        if kind == "yaml":
+            _save(text, page)
+        elif kind == "python":
+            exec(compile(text, f"{guide}.md", "exec"), {"__name__": "page"})
+        else:
+            for line in text.splitlines():
+                words = shlex.split(line, comments=True)
+                assert words[0] == "ssmopt"
+                limit = ["--time-limit", str(SLOW[words[1]])] if words[1] in SLOW else []
+                with pytest.raises(SystemExit) as stopped:
+                    app([*words[1:], *limit], prog_name="ssmopt")
+                assert not stopped.value.code, line
+                ran += 1
+    assert ran > 1
+
+
+def _save(text: str, page: str) -> None:
+    """Save a YAML block under the name that the page uses for it next."""
+    (file,) = re.findall(r"\b[\w-]+\.yaml\b", page[page.index(text) :].replace(text, "", 1).split("```yaml")[0])[:1]
+    Path(file).write_text(text)
 
 
 def test_the_solver_of_the_example_runs(tmp_path: Path) -> None:

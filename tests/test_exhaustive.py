@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from campaign import campaign
 from exhaustive import exhaustive_makespan, exhaustive_schedule
 from handmade import make_instance
 from random_instances import random_instance
@@ -116,7 +117,7 @@ def test_a_core_may_wait_though_a_tile_could_run() -> None:
     assert exhaustive_makespan(small(11, tiles, {"u": (1, "weight"), "o": (10, "output")})) == 12
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", campaign(100))
 def test_a_witness_is_feasible_and_as_long_as_the_optimum(seed: int) -> None:
     instance = random_instance(seed)
     schedule = exhaustive_schedule(instance)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from small_problems import core_group, hardware
+from small_problems import OF_ONE_MEMORY, core_group, hardware
 
 import ssmopt
 from ssmopt.bounds import best, bounds_of, lower_bounds

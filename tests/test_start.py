@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from random_instances import random_instance
 from random_orders import searched
+from small_problems import OF_ONE_MEMORY
 
 import ssmopt
 from ssmopt.errors import InputError

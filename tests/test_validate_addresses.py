@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from allocate.packings import is_packing
+from campaign import campaign
 from handmade import MOVED, schedule_of
 from random_instances import random_instance
 
@@ -65,7 +66,7 @@ def test_offsets_of_any_size_are_no_error(value: int) -> None:
     assert breach(MOVED, placed(schedule, np.full(len(schedule.residencies), value))) is not None
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", campaign(120))
 def test_random_addresses_against_all_pairs(seed: int) -> None:
     instance, rng = random_instance(seed % 40), random.Random(seed)
     schedule = decode(instance, instance.topological_order)

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from campaign import campaign
 from exhaustive import exhaustive_schedule
 from handmade import INSTANCES, schedule_of
 from plain_validator import broken_rules
@@ -190,7 +191,7 @@ MUTATIONS: list[Callable[[Instance, Schedule], Mutants]] = [
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_a_mutation_breaks_the_rule_that_it_should(mutation: Callable[[Instance, Schedule], Mutants]) -> None:
     count = 0
-    for seed in range(90):
+    for seed in campaign(90):
         instance, schedule = optimal(seed)
         for mutant, rule in mutation(instance, schedule):
             violations = validate(instance, mutant)
@@ -201,7 +202,7 @@ def test_a_mutation_breaks_the_rule_that_it_should(mutation: Callable[[Instance,
 
 
 def test_less_capacity_than_the_peak_breaks_v5() -> None:
-    for seed in range(60):
+    for seed in campaign(60):
         instance, schedule = optimal(seed)
         peak = schedule.peak_memory_bytes(instance.tensor_bytes)
         if peak > 1:
@@ -245,7 +246,7 @@ def test_it_agrees_with_the_plain_validator(key_limit: int, monkeypatch: pytest.
     monkeypatch.setattr(importlib.import_module("ssmopt.validate"), "_KEY_LIMIT", key_limit)
     rng = random.Random(0)
     seen = dict.fromkeys((f"V{i}" for i in range(1, 11)), 0)
-    bases = [(i, schedule_of(which)) for which, (i, _) in INSTANCES.items()] * 20 + [optimal(s) for s in range(60)]
+    bases = [(i, schedule_of(which)) for which, (i, _) in INSTANCES.items()] * 20 + [optimal(s) for s in campaign(60)]
     for instance, schedule in bases * 5:
         mutant = perturbed(rng, schedule)
         violations = validate(instance, mutant)

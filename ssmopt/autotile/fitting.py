@@ -12,6 +12,7 @@ from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import projection_tiling
 from ssmopt.workload.graph import problem_graph, projection_shapes
 from ssmopt.workload.needs import Need, count_pieces, finest_tiling, largest_need, least_capacity
+from ssmopt.workload.operators import Operator
 from ssmopt.workload.tiles import count_tiles
 
 _MOST_TILES = 200_000
@@ -25,6 +26,10 @@ _TOKENS = 256
 
 _HALVINGS = 4
 """How often the step from a capacity that takes too many tiles to one that does not is halved."""
+
+
+_SHARES = (1, 2, 4)
+"""Tilings whose every tile takes at most the whole SRAM, a half or a quarter: what is left is room for prefetching."""
 
 
 def least_practical_capacity(problem: Problem) -> tuple[int, Tiling]:
@@ -83,6 +88,30 @@ def tiling_that_fits(problem: Problem, capacity: int) -> Tiling:
     return min(found, key=lambda fitting: fitting.n_tiles).tiling
 
 
+def coarse_tilings(problem: Problem) -> list[Tiling]:
+    """Tilings with few tiles whose every tile fits the whole SRAM, a half or a quarter of it.
+
+    They depend on no search, and so do baselines on them not either.
+
+    Raises
+    ------
+    CapacityError
+        Under every tiling some tile does not fit.
+    """
+    capacity = max(memory.capacity for memory in problem.hardware.memories)
+    found: list[Tiling] = []
+    for share in _SHARES:
+        try:
+            tiling = tiling_that_fits(problem, capacity // share)
+        except CapacityError:
+            if not found:
+                raise
+            break
+        if tiling not in found:
+            found.append(tiling)
+    return found
+
+
 def too_small(problem: Problem, least: Need, capacity: int) -> CapacityError:
     """The error for a memory in which not even the smallest tiles of a problem fit."""
     parts = " + ".join(f"{name} {n_bytes:,}" for name, n_bytes in least.parts.items())
@@ -103,6 +132,8 @@ class _Fitting:
         self.capacity = capacity
         self.graph = problem_graph(problem, scan=scan)
         self.finest = finest_tiling(problem, scan=scan)
+        self._needs: dict[tuple[object, ...], int] = {}
+        self._counts: dict[tuple[object, ...], int] = {}
         length = problem.seq_len
         tokens = min(length, _TOKENS)
         self.tiling = Tiling(
@@ -125,16 +156,30 @@ class _Fitting:
         return self._count(self.tiling)
 
     def _count(self, tiling: Tiling) -> int:
-        return sum(count_pieces(operator, tiling) for operator in self.graph.operators)
+        return sum(self._pieces(operator, tiling) for operator in self.graph.operators)
+
+    def _pieces(self, operator: Operator, tiling: Tiling) -> int:
+        """Number of tiles of an operator; most refinements leave most operators as they are."""
+        key = _own_cuts(operator, tiling)
+        if key not in self._counts:
+            self._counts[key] = count_pieces(operator, tiling)
+        return self._counts[key]
+
+    def _need(self, operator: Operator, tiling: Tiling) -> int:
+        """Bytes that the largest tile of an operator needs."""
+        key = _own_cuts(operator, tiling)
+        if key not in self._needs:
+            self._needs[key] = largest_need(self.graph, operator, tiling).n_bytes
+        return self._needs[key]
 
     def run(self) -> bool:
         """Refine until every tile fits; whether that is possible."""
         for operator in self.graph.operators:
-            while (need := largest_need(self.graph, operator, self.tiling).n_bytes) > self.capacity:
+            while (need := self._need(operator, self.tiling)) > self.capacity:
                 finer = list(_finer(self.tiling, self.finest))
                 if not finer:
                     return False
-                gains = [math.log(need / largest_need(self.graph, operator, tiling).n_bytes) for tiling in finer]
+                gains = [math.log(need / self._need(operator, tiling)) for tiling in finer]
                 # Where only several cuts together help, the cheapest comes first.
                 helpful = [i for i, gain in enumerate(gains) if gain > 0] or range(len(finer))
                 before = self.n_tiles
@@ -142,6 +187,20 @@ class _Fitting:
                     min(helpful, key=lambda i: math.log(self._count(finer[i]) / before) / (max(gains[i], 0) or 1))
                 ]
         return True
+
+
+def _own_cuts(operator: Operator, tiling: Tiling) -> tuple[object, ...]:
+    """Everything of a tiling that the tiles of an operator may depend on (see `ssmopt.workload.cuts`)."""
+    projection = "out_proj" if operator.name == "residual" else operator.name
+    return (
+        operator.name,
+        tiling.tokens,
+        tiling.norm_tokens,
+        tiling.state_tokens,
+        tiling.channel_splits,
+        tiling.state_splits,
+        tiling.projections.get(projection),
+    )
 
 
 def _finer(tiling: Tiling, finest: Tiling) -> Iterator[Tiling]:

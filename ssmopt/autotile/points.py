@@ -118,7 +118,7 @@ AXES = (
     "norm_tokens",
 )
 
-_STATE_TOKENS = (1, 2, 4, 8, 16, 32)
+STATE_TOKENS = (1, 2, 4, 8, 16, 32)
 
 
 def steps_of(problem: Problem, axis: str, norm_tokens: int = 1) -> tuple[int, ...]:
@@ -187,7 +187,7 @@ def _axis_values(problem: Problem, point: Point, axis: str) -> list[int] | list[
     if axis == "state_tokens":
         if problem.form == "chunked":
             return []
-        choices = [t for t in _STATE_TOKENS if t <= problem.seq_len]
+        choices = [t for t in STATE_TOKENS if t <= problem.seq_len]
     else:
         choices = token_choices(problem)
     return around(tuple(choices), getattr(point, axis))

@@ -7,12 +7,30 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssmopt.autotile.ladder import at_least
-from ssmopt.autotile.points import Point, capacity_bytes, core_for, most_cores, state_tensors, steps_of
+from ssmopt.autotile.points import (
+    STATE_TOKENS,
+    Point,
+    capacity_bytes,
+    core_for,
+    most_cores,
+    most_splits,
+    state_tensors,
+    steps_of,
+)
+from ssmopt.bounds.untiled import dram_bytes_per_cycle
 from ssmopt.problem import Problem
 from ssmopt.tiling import LOOP_ORDERS
+from ssmopt.workload.graph import problem_graph
+from ssmopt.workload.operators import operator_cycles_floor
 
 SHARES = (8, 4, 16, 2)
 """What part of the memory streamed pieces of weights may take, as one over these, in the order of trying."""
+
+_OVERLAPPING_NORM = 8
+"""Tokens per tile of the normalisation where token tiles overlap, at most."""
+
+_LEAST_PIECES = 12
+"""Pieces of channels where token tiles overlap, at least: what waits for the first and after the last one is short."""
 
 
 def first_points(problem: Problem, share: int) -> Iterator[Point]:
@@ -92,25 +110,66 @@ def _beside(problem: Problem, share: int) -> Iterator[Point]:
 def _overlapping(problem: Problem, share: int) -> Iterator[Point]:
     """Points of several token tiles, for cores of several kinds: projections of one run beside the states of another.
 
-    Columns of ``in_proj`` and sums of ``out_proj`` are cut along with the channels, so that none waits for another.
+    Columns of ``in_proj`` and sums of ``out_proj`` are cut along with the channels, so that none waits for another, and
+    everything in multiples of what the array takes. Where the weights of a token tile take long to load, its sums are
+    cut no further; otherwise into halves, so that less is left to do after the last channels.
+    """
+    model, size = problem.model, problem.dtype.weights
+    piece = max(capacity_bytes(problem) // share, 1)
+    weights = model.d_model * model.d_inner * size
+    first, *others = _states(problem)
+    for tokens in _overlapping_tokens(problem):
+        for state_tokens, channels in (first, *others) if tokens == -(-problem.seq_len // 2) else (first,):
+            tight = 2 * 3 * weights > tokens * _cycles_per_token(problem) * dram_bytes_per_cycle(problem.hardware)
+            columns = _steps(problem, "in_columns", channels)
+            # What in_proj sums over is as wide as what the columns of out_proj are.
+            reduction = _steps(problem, "out_columns", _pieces(weights, piece * columns))
+            sums = _steps(problem, "in_columns", channels if tight else 2 * channels)
+            out_columns = _steps(problem, "out_columns", _pieces(weights, piece * sums))
+            norm = min(_norm_tokens(problem, tokens), _OVERLAPPING_NORM)
+            yield Point("tokens", tokens, norm, state_tokens, channels, columns, reduction, out_columns, sums)
+
+
+def _overlapping_tokens(problem: Problem) -> list[int]:
+    """Tokens of overlapping token tiles: halves; three fifths, as the last tile has no projections beside it; thirds.
+
+    During the first of two tiles all weights are loaded, and half of those of ``in_proj`` for the second: three parts,
+    to two during the second.
+    """
+    length, norm = problem.seq_len, _OVERLAPPING_NORM
+    choices = (-(-length // 2), -(-length * 3 // (5 * norm)) * norm, -(-length // 3))
+    return [tokens for tokens in dict.fromkeys(choices) if tokens < length]
+
+
+def _states(problem: Problem) -> list[tuple[int, int]]:
+    """Tokens of a step of the state update, and pieces of channels, of which there are a dozen or more.
+
+    Three tensors of a step and three states fit into nine sixteenths of the memory; of those, the ones with the fewest
+    tiles: five for each step, and about ten for each piece of channels of the two token tiles.
     """
     model, capacity = problem.model, capacity_bytes(problem)
-    piece = max(capacity // share, 1)
-    weights = model.d_model * model.d_inner * problem.dtype.weights
-    for parts in (2, 3):
-        tokens = -(-problem.seq_len // parts)
-        if tokens < problem.seq_len:
-            for state_tokens, least in ((4, 20), (2, 40), (8, 12)):
-                states = state_tokens * model.d_inner * model.d_state * problem.dtype.activations
-                channels = _steps(
-                    problem, "channels", max(min(least, _width(problem, "in_columns")), _pieces(4 * states, capacity))
-                )
-                columns = _steps(problem, "in_columns", channels)
-                norm = min(_norm_tokens(problem, tokens), 8)
-                reduction = _steps(problem, "in_reduction", _pieces(weights, piece * columns), norm)
-                sums = _steps(problem, "out_reduction", channels)
-                out_columns = _steps(problem, "out_columns", _pieces(weights, piece * sums))
-                yield Point("tokens", tokens, norm, state_tokens, channels, columns, reduction, out_columns, sums)
+    if problem.form == "chunked":
+        least = {4: 20, 2: 40, 8: 12}
+        row = model.d_inner * model.d_state * problem.dtype.activations
+        return [(t, _steps(problem, "channels", max(n, _pieces(4 * t * row, capacity)))) for t, n in least.items()]
+    found = []
+    for tokens in (t for t in STATE_TOKENS if t <= problem.seq_len):
+        states = (3 * tokens + 3) * model.d_inner * model.d_state * problem.dtype.activations
+        pieces = _steps(problem, "in_columns", max(_LEAST_PIECES, _pieces(states, capacity * 9 // 16)))
+        tiles = (5 * -(-problem.seq_len // tokens) + 2 * 10) * pieces
+        found.append((tiles, tokens, min(pieces, most_splits(problem))))
+    return [(tokens, pieces) for _, tokens, pieces in sorted(found)[:2]]
+
+
+def _cycles_per_token(problem: Problem) -> int:
+    """Cycles of everything but matrix products."""
+    graph = problem_graph(problem, scan=problem.form != "chunked")
+    cycles = [
+        min(operator_cycles_floor(o, core) / core.count for core in problem.hardware.cores if o.kernel in core.runs)
+        for o in graph.operators
+        if o.kernel != "gemm"
+    ]
+    return int(sum(cycles)) // problem.seq_len
 
 
 def _streaming(problem: Problem, share: int) -> Iterator[Point]:

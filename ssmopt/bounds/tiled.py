@@ -7,7 +7,9 @@ import itertools
 import numpy as np
 
 from ssmopt.bounds.crossing import before_and_after, forced_transfers
+from ssmopt.bounds.kin import Kin, Machines, heads_from_transfers, heads_from_work, worth_while
 from ssmopt.bounds.moments import BoolArray, Moments, find_moments
+from ssmopt.bounds.split import Direction, split_bound
 from ssmopt.csr import IntArray
 from ssmopt.instance import DRAM, NOT_ADMISSIBLE, OUTPUT, Instance
 from ssmopt.result import Bound
@@ -16,16 +18,24 @@ from ssmopt.result import Bound
 def instance_bounds(instance: Instance) -> list[Bound]:
     """Cycles below which no schedule of this tile instance exists, with reasons.
 
-    Longest path; per set of cores, and over the channels to DRAM: release, work and tail. Transfers counted are those
-    that every schedule makes: one load of each tensor that is read and that no tile produces, one store of each
-    produced output; and, where memory is short, those that cross some moment of every schedule off chip.
+    Longest path; per set of cores, and over the channels to DRAM: release, work and tail; all that must come before
+    and after some tile, or some moment. Transfers counted are those that every schedule makes: one load of each tensor
+    that is read and that no tile produces, one store of each produced output; and, where memory is short, those that
+    cross some moment of every schedule off chip.
     """
     if instance.n_tiles == 0:
         return [Bound(0, "nothing to do")]
     heads, tails, shortest = _paths(instance)
     bounds = [Bound(int((heads + shortest + tails).max()), "longest path")]
+    close = worth_while(instance)
+    if close:
+        heads, tails = _with_kin(instance, heads, tails, shortest)
     bounds += _core_bounds(instance, heads, tails, shortest)
     bounds += _traffic_bound(instance, heads, tails, shortest)
+    if close:
+        value = int((heads + shortest + tails).max())
+        bounds.append(Bound(value, "all loads and work before some tile, and all work and stores after it"))
+        bounds += _split_bounds(instance, heads, tails, shortest)
     return bounds + _crossing_bounds(instance, heads, tails, shortest)
 
 
@@ -94,6 +104,48 @@ def _tails(instance: Instance, start: IntArray, shortest: IntArray) -> IntArray:
     return np.array(tail, dtype=np.int64)
 
 
+def _with_kin(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> tuple[IntArray, IntArray]:
+    """Heads and tails that count all loads and all work before a tile, and all work and stores after it."""
+    cycles = _transfer_cycles(instance)
+    lanes = _lanes(instance)
+    machines = [Machines(len(cores), inside) for cores, inside in _confined(instance)]
+    loaded = np.flatnonzero(~instance.produced & (cycles > 0) & (instance.readers.counts() > 0))
+    stored = np.flatnonzero(_stored(instance) & (cycles > 0))
+    before = Kin.of(instance, loaded, backwards=False)
+    if lanes:
+        moved = heads_from_transfers(instance, before, cycles, lanes, shortest, backwards=False)
+        heads = _heads(instance, np.maximum(heads, moved), shortest)
+    heads = _heads(instance, np.maximum(heads, heads_from_work(before, machines, heads, shortest)), shortest)
+    after = Kin.of(instance, stored, backwards=True)
+    if lanes:
+        moved = heads_from_transfers(instance, after, cycles, lanes, shortest, backwards=True)
+        tails = _tails(instance, np.maximum(tails, moved), shortest)
+    tails = _tails(instance, np.maximum(tails, heads_from_work(after, machines, tails, shortest)), shortest)
+    return heads, tails
+
+
+def _split_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
+    """Loads before some moment, work after it, and the cheaper of both for all else; and the mirror image."""
+    lanes = _lanes(instance)
+    if not lanes:
+        return []
+    cycles = _transfer_cycles(instance)
+    machines = [Machines(len(cores), inside) for cores, inside in _confined(instance)]
+    forwards = Direction.forwards(instance, np.where(instance.produced, 0, cycles), tails)
+    backwards = Direction.backwards(instance, np.where(_stored(instance), cycles, 0), heads)
+    early = split_bound(instance, forwards, machines, lanes, shortest)
+    late = split_bound(instance, backwards, machines, lanes, shortest)
+    return [
+        Bound(early.cycles, f"loads before the first use of {early.moment}, and work after it"),
+        Bound(late.cycles, f"work before the last write of {late.moment}, and stores after it"),
+    ]
+
+
+def _lanes(instance: Instance) -> int:
+    """Lanes to DRAM of all channels together."""
+    return sum(int(instance.channel_lanes[c]) for c, ends in enumerate(instance.channel_connects) if DRAM in ends)
+
+
 def _machine_bound(heads: IntArray, bodies: IntArray, tails: IntArray, machines: int) -> int:
     """The best of: those released late, all of them, then the shortest tail; and its mirror image.
 
@@ -113,16 +165,23 @@ def _released(heads: IntArray, bodies: IntArray, tails: IntArray, machines: int)
 
 def _core_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
     """One bound per set of kinds of core, over the tiles that can run nowhere else."""
-    kinds = np.unique(instance.core_kind)
-    able = instance.duration[:, kinds] != NOT_ADMISSIBLE
-    patterns = np.unique(able, axis=0)
     bounds = []
-    for pattern in _unions(patterns):
-        inside = ~(able & ~pattern).any(axis=1)
-        cores = np.flatnonzero(np.isin(instance.core_kind, kinds[pattern]))
+    for cores, inside in _confined(instance):
         value = _machine_bound(heads[inside], shortest[inside], tails[inside], len(cores))
         bounds.append(Bound(value, "release, work and tail of " + _names(instance, cores)))
     return bounds
+
+
+def _confined(instance: Instance) -> list[tuple[IntArray, BoolArray]]:
+    """Sets of cores, and per tile whether it can run on no others."""
+    kinds = np.unique(instance.core_kind)
+    able = instance.duration[:, kinds] != NOT_ADMISSIBLE
+    patterns = np.unique(able, axis=0)
+    found = []
+    for pattern in _unions(patterns):
+        cores = np.flatnonzero(np.isin(instance.core_kind, kinds[pattern]))
+        found.append((cores, ~(able & ~pattern).any(axis=1)))
+    return found
 
 
 def _unions(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, prod
 
 import networkx as nx
 
 from ssmopt.bounds.demand import Demand, after, before, compulsory_bytes, region_cycles, whole_bytes
 from ssmopt.bounds.forced import forced_traffic
+from ssmopt.bounds.shares import is_even
+from ssmopt.bounds.waiting import Resource, Waiting
 from ssmopt.errors import InputError
 from ssmopt.hardware import Hardware
 from ssmopt.problem import Problem
@@ -18,6 +20,9 @@ from ssmopt.result import Bound
 from ssmopt.workload.graph import problem_graph
 from ssmopt.workload.layers import STREAM
 from ssmopt.workload.operators import Operator, OperatorGraph, operator_cycles_floor
+
+_Class = tuple[tuple[int, ...], list[Operator]]
+"""Groups of cores, and the operators that can run nowhere else."""
 
 
 def lower_bounds(problem: Problem) -> list[Bound]:
@@ -59,8 +64,11 @@ def _graph_bounds(problem: Problem, graph: OperatorGraph) -> list[Bound]:
         reason = f"{traffic}, and {forced_bytes:,} bytes that {capacity:,} bytes of SRAM force"
         cycles = ceil(Fraction(loaded + stored + forced_bytes, rate))
         bounds.append(Bound(cycles, f"{reason}: {', '.join(forced.where)}"))
-    for groups, operators in _classes(problem, graph):
+    classes = _classes(problem, graph)
+    for groups, operators in classes:
         bounds += _class_bounds(problem, groups, operators, needs)
+        others = [other for other in classes if not set(groups) & set(other[0])]
+        bounds += _waiting_bounds(problem, graph, (groups, operators), others, needs, max(b.cycles for b in bounds))
     load_tail = min((need.tail for need in needs.values()), default=Fraction(0))
     bounds.append(Bound(ceil(Fraction(loaded, rate) + load_tail), "all loads, then what follows the last"))
     bounds.append(_recurrence(problem, graph, needs))
@@ -134,7 +142,7 @@ def _parts(problem: Problem, graph: OperatorGraph, demand: Demand, but: Operator
     }
 
 
-def _classes(problem: Problem, graph: OperatorGraph) -> list[tuple[tuple[int, ...], list[Operator]]]:
+def _classes(problem: Problem, graph: OperatorGraph) -> list[_Class]:
     """Sets of core groups, each with the operators that can run nowhere else."""
     cores = problem.hardware.cores
     able = {o.name: {g for g, core in enumerate(cores) if o.kernel in core.runs} for o in graph.operators}
@@ -147,16 +155,60 @@ def _classes(problem: Problem, graph: OperatorGraph) -> list[tuple[tuple[int, ..
     return classes
 
 
-def _class_bounds(
-    problem: Problem, groups: tuple[int, ...], operators: list[Operator], needs: dict[str, _Need]
-) -> list[Bound]:
+def _class_work(problem: Problem, groups: tuple[int, ...], operators: list[Operator]) -> dict[str, Fraction]:
+    """Cycles of each operator that can only run on the groups, spread over all of their cores."""
     cores = [problem.hardware.cores[g] for g in groups]
     count = sum(core.count for core in cores)
-    work = {
+    return {
         o.name: min(operator_cycles_floor(o, core) for core in cores if o.kernel in core.runs) / count
         for o in operators
     }
-    label = " and ".join(core.id for core in cores)
+
+
+def _label(problem: Problem, groups: tuple[int, ...]) -> str:
+    return " and ".join(problem.hardware.cores[g].id for g in groups)
+
+
+def _waiting_bounds(
+    problem: Problem,
+    graph: OperatorGraph,
+    of_class: _Class,
+    others: list[_Class],
+    needs: dict[str, _Need],
+    known: int,
+) -> list[Bound]:
+    """Work of a class after its first tile of a released operator, with what loads and other cores keep until then."""
+    groups, operators = of_class
+    work, label = _class_work(problem, groups, operators), _label(problem, groups)
+    made = {access.tensor for operator in graph.operators for access in operator.writes}
+    rate = dram_bytes_per_cycle(problem.hardware)
+    loads = {name: Fraction(t.element_bytes, rate) for name, t in graph.tensors.items() if name not in made}
+    resources = [Resource(loads, is_load=True)]
+    for other, inside in others:
+        cycles = _class_work(problem, other, inside)
+        each = {o.name: cycles[o.name] / prod(o.dims.values()) for o in inside if is_even(o)}
+        resources.append(Resource(each, is_load=False))
+    waiting = Waiting(graph, operators, resources)
+    inputs = [name for name in work if needs[name].from_input]
+    last = graph.operators[-1].name
+    highest, reason = Fraction(0), ""
+    for head in sorted({needs[name].head for name in work})[1:]:
+        later = [name for name in work if needs[name].head >= head]
+        follows = min(needs[name].tail for name in work)
+        if last in later:
+            # The layers after the first begin with what its last operator has made.
+            follows += (problem.layers - 1) * sum(work[name] for name in inputs)
+        value = waiting.least(work, later, head, max(highest, Fraction(known)) - follows) + follows
+        if value > highest:
+            first, highest = next(name for name in later if needs[name].head == head), value
+            reason = f"release of {first}, then work of {label} and what cannot come before, then its tail"
+    return [Bound(ceil(highest), reason)] if reason else []
+
+
+def _class_bounds(
+    problem: Problem, groups: tuple[int, ...], operators: list[Operator], needs: dict[str, _Need]
+) -> list[Bound]:
+    work, label = _class_work(problem, groups, operators), _label(problem, groups)
     bounds = [Bound(ceil(problem.layers * sum(work.values())), f"work of {label}")]
     other_layers = problem.layers - 1
     inputs = [o for o in work if needs[o].from_input]

@@ -177,12 +177,12 @@ def _schedule(
     from ssmopt.allocate import allocate as assign
     from ssmopt.allocate import allocation_of
     from ssmopt.bounds import bounds_of
-    from ssmopt.files.schedule import read_schedule, write_schedule
-    from ssmopt.files.tiling import read_schedule_tiling
+    from ssmopt.files.schedule import write_schedule
+    from ssmopt.folding.written import read_rows
     from ssmopt.result import FEASIBLE, OPTIMAL
 
-    tiles = load_target(instance, sram=sram, layers=layers).instance(read_schedule_tiling(file))
-    schedule = read_schedule(file, tiles)
+    target = load_target(instance, sram=sram, layers=layers)
+    tiles, schedule = read_rows(file, target.what, target.tiling)
     started = time.monotonic()
     placed = assign(tiles, schedule, time_limit=time_limit)
     seconds = time.monotonic() - started

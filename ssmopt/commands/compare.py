@@ -30,7 +30,7 @@ from ssmopt.commands.output import columns, exit_code, heading, say, say_json
 from ssmopt.commands.progress import showing_progress
 from ssmopt.commands.solve import check_solver
 from ssmopt.commands.target import load_target
-from ssmopt.export.units import megabytes, percent, size, whole
+from ssmopt.export.units import megabytes, microjoules, percent, size, square_millimetres, whole
 
 if TYPE_CHECKING:
     from ssmopt.experiments.compare import Comparison, Row
@@ -127,11 +127,14 @@ def slowest_first(rows: Sequence[Row]) -> list[Row]:
 
 
 def _table(comparison: Comparison) -> Table:
-    table = columns("solver", "makespan>", "speed-up>", "gap>", "DRAM traffic>", "peak SRAM>", "status", "note")
+    table = columns(
+        "solver", "makespan>", "speed-up>", "gap>", "DRAM traffic>", "peak SRAM>", "energy>", "area>", "status", "note"
+    )
     for row in slowest_first(comparison.rows):
         result = row.result
         fields = result.as_dict()
         traffic, peak = fields["dram_bytes"], fields["peak_memory_bytes"]
+        energy, area = fields["energy_uj"], fields["area_mm2"]
         table.add_row(
             row.label,
             whole(result.makespan),
@@ -139,11 +142,13 @@ def _table(comparison: Comparison) -> Table:
             percent(result.gap),
             megabytes(traffic if isinstance(traffic, int) else None),
             size(peak if isinstance(peak, int) else None),
+            microjoules(energy if isinstance(energy, float) else None),
+            square_millimetres(area if isinstance(area, float) else None),
             result.status,
             result.note,
         )
     for solver, reason in comparison.failures:
-        table.add_row(solver, *["-"] * 5, "no schedule", reason)
+        table.add_row(solver, *["-"] * 7, "no schedule", reason)
     return table
 
 

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 
-def _positive(value: float | None) -> float | None:
+def positive(value: float | None) -> float | None:
+    """Refuse numbers that are not above 0."""
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter("expected a number above 0")
     return value
@@ -68,20 +69,20 @@ LayersOption = Annotated[
 TimeLimitOption = Annotated[
     float,
     typer.Option(
-        "--time-limit", metavar="SECONDS", callback=_positive, help="Wall time for everything together."
+        "--time-limit", metavar="SECONDS", callback=positive, help="Wall time for everything together."
     ),
 ]  # fmt: skip
 OptionalTimeLimitOption = Annotated[
     float | None,
     typer.Option(
-        "--time-limit", metavar="SECONDS", callback=_positive, help="Wall time for everything together.",
+        "--time-limit", metavar="SECONDS", callback=positive, help="Wall time for everything together.",
         show_default="60, or none with --work-limit",
     ),
 ]  # fmt: skip
 WorkLimitOption = Annotated[
     float | None,
     typer.Option(
-        "--work-limit", metavar="UNITS", callback=_positive, show_default=False,
+        "--work-limit", metavar="UNITS", callback=positive, show_default=False,
         help="Work, two to five seconds of one core per unit; the same schedule again on any machine (with one "
         "worker, the default then), unless the time limit comes first.",
     ),

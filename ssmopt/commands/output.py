@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ssmopt.export.units import megabytes, milliseconds, percent, size, whole
+from ssmopt.export.units import megabytes, microjoules, milliseconds, percent, size, square_millimetres, whole
 from ssmopt.result import Result
 
 _WIDE = 240  # columns when stdout is no terminal: nothing is cut for a pipe or a file
@@ -84,12 +84,25 @@ def result_rows(result: Result) -> list[tuple[str, str]]:
         ("DRAM traffic", megabytes(_whole(fields["dram_bytes"]))),
         ("peak SRAM", size(_whole(fields["peak_memory_bytes"]))),
         ("second objective", _second(result)),
+        ("area", square_millimetres(_number(fields["area_mm2"]))),
+        ("energy", _energy(fields)),
         ("tiles", whole(result.n_tiles)),
         ("transfers", whole(_whole(fields["transfers"]))),
         ("wall time", f"{result.wall_seconds:.1f} s"),
         ("valid", "yes" if fields["valid"] else "no schedule"),
         ("note", result.note),
     ]
+
+
+def _energy(fields: Mapping[str, object]) -> str:
+    """Energy of the schedule and where it goes, as far as it is known."""
+    total, dram = _number(fields["energy_uj"]), _number(fields["energy_dram_uj"])
+    if total is None or dram is None:
+        return "" if dram is None else f"{microjoules(dram)} for DRAM; that on the chip is not known"
+    compute, sram = _number(fields["energy_compute_uj"]), _number(fields["energy_sram_uj"])
+    return (
+        f"{microjoules(total)} (operations {microjoules(compute)}, SRAM {microjoules(sram)}, DRAM {microjoules(dram)})"
+    )
 
 
 def _second(result: Result) -> str:

@@ -77,15 +77,14 @@ def run(
     from ssmopt.execute import execute, reference, relative_error
     from ssmopt.files.arrays import read_arrays, write_arrays
     from ssmopt.files.atomic import check_writable
-    from ssmopt.files.schedule import read_schedule
-    from ssmopt.files.tiling import read_schedule_tiling
+    from ssmopt.folding.written import read_rows
     from ssmopt.validate import check
 
     if save_outputs is not None:
         check_writable(save_outputs)
     given = {} if weights is None else read_arrays(weights)
-    tiles = load_target(instance, sram=sram).instance(read_schedule_tiling(schedule))
-    found = read_schedule(schedule, tiles)
+    target = load_target(instance, sram=sram)
+    tiles, found = read_rows(schedule, target.what, target.tiling)
     check(tiles, found)
     try:
         execution = execute(tiles, found, weights=given, seed=seed, dtype=np.dtype(dtype), on_progress=_progress())

@@ -22,8 +22,10 @@ from ssmopt.commands.options import (
     SramOption,
 )
 from ssmopt.commands.output import columns, heading, pairs, say, say_json
+from ssmopt.commands.show_schedule import is_schedule, show_schedule
 from ssmopt.commands.target import load_target
 from ssmopt.csr import Csr, IntArray
+from ssmopt.errors import InputError
 from ssmopt.export.units import short, size, whole
 from ssmopt.instance import KINDS, NOT_ADMISSIBLE, WEIGHT, Instance
 from ssmopt.problem import Problem
@@ -47,16 +49,27 @@ def show(
 ) -> None:
     """Show model, hardware, tiles, operators and bounds of an instance, without solving it.
 
+    Of a schedule file (.json) it shows what the file says: for what it is, how long, how good, and what repeats.
+
     [bold]Examples[/bold]
 
     [cyan]$ ssmopt show mamba-130m-marca-L64[/cyan]
 
     [cyan]$ ssmopt show --model mamba-2.8b --hardware marca --seq-len 256 --export tiles.json[/cyan]
+
+    [cyan]$ ssmopt show mamba-130m-marca-L64.schedule.json[/cyan]
     """
     from ssmopt.bounds import instance_bounds, lower_bounds
     from ssmopt.files.atomic import check_writable
     from ssmopt.files.tile_instance import write_instance
 
+    if instance is not None and instance.lower().endswith(".json") and is_schedule(instance):
+        refuse = {"--export": export, "--sram": sram, "--layers": layers, "--model": model, "--hardware": hardware}
+        for option, value in refuse.items():
+            if value is not None:
+                raise InputError("this is a schedule, which is what it is", file=instance, key=option)
+        show_schedule(instance, as_json=as_json)
+        return
     target = load_target(instance, model, hardware, seq_len, sram, layers)
     if export is not None:
         check_writable(export)
@@ -91,7 +104,7 @@ def operator_records(instance: Instance) -> list[Record]:
     A tensor that several tiles of an operator share counts once. Operations, and what follows from them, are None for
     tiles that do not say which model they compute.
     """
-    names, operator = _operators(instance)
+    names, operator = instance.tile_operators
     possible = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration)
     fastest = possible.min(axis=1) if instance.n_tiles else np.zeros(0, dtype=np.int64)
     tiles = np.bincount(operator, minlength=len(names))
@@ -122,16 +135,6 @@ def operator_records(instance: Instance) -> list[Record]:
         }
         for i, name in enumerate(names)
     ]
-
-
-def _operators(instance: Instance) -> tuple[list[str], IntArray]:
-    """Names of the operators, and each tile's; the first part of the tiles' ids where nothing better is known."""
-    if instance.meta is not None:
-        return list(instance.meta.operators), instance.meta.operator.astype(np.int64)
-    stems = [stem.split(".", 1)[0] for stem in instance.tile_ids.stems]
-    number = {name: i for i, name in enumerate(dict.fromkeys(stems))}
-    of_stem = np.array([number[stem] for stem in stems], dtype=np.int64)
-    return list(number), of_stem[instance.tile_ids.stem]
 
 
 def _bytes_per_operator(

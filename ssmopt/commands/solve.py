@@ -126,6 +126,7 @@ def solve(
     from ssmopt.files.tile_instance import write_instance
     from ssmopt.second_stage import check_objective
     from ssmopt.solve import solve as run
+    from ssmopt.solve import will_be_periodic
     from ssmopt.stopping import Signals
 
     check_objective(then, key="--then")
@@ -136,6 +137,8 @@ def solve(
         plot = Path(f"{stem}.schedule.png")
     if plot is not None:
         plot_format(plot)
+    if export is not None and start is None and will_be_periodic(target.what, target.tiling, solver):
+        raise InputError("a periodic schedule has no tile instance of its own to export", key="--export")
     for file in (output, plot, export):
         if file is not None:
             check_writable(file)
@@ -152,8 +155,6 @@ def solve(
         if result.folded is not None:
             from ssmopt.files.folded import write_folded
 
-            if export is not None:
-                raise InputError("a periodic schedule has no tile instance of its own to export", key="--export")
             if output is not None:
                 write_folded(output, result.folded, status=result.status, bound=result.bound)
                 written.append(output)

@@ -52,7 +52,7 @@ def _add_precedences(model: cp_model.CpModel, scope: Scope, variables: Variables
             model.add(tiles[tile].start >= done)
 
 
-def _add_at_most(model: cp_model.CpModel, intervals: list[cp_model.IntervalVar], count: int) -> None:
+def add_at_most(model: cp_model.CpModel, intervals: list[cp_model.IntervalVar], count: int) -> None:
     """At most ``count`` of the intervals at a time."""
     if count == 1 and len(intervals) > 1:
         model.add_no_overlap(intervals)
@@ -71,7 +71,7 @@ def _add_cores(model: cp_model.CpModel, scope: Scope, variables: Variables) -> N
         if tile.size_var is not None:
             model.add(tile.size_var == sum(d * present for _, d, present, _ in tile.options))
     for group, members in zip(scope.groups, intervals, strict=True):
-        _add_at_most(model, members, len(group.cores))
+        add_at_most(model, members, len(group.cores))
 
 
 def _add_accumulations(model: cp_model.CpModel, scope: Scope, variables: Variables) -> None:
@@ -156,7 +156,7 @@ def _add_channels(model: cp_model.CpModel, scope: Scope, variables: Variables) -
         for channel, _, _, interval in move.options:
             intervals[channel].append(interval)
     for lanes, members in zip(scope.lanes, intervals, strict=True):
-        _add_at_most(model, members, lanes)
+        add_at_most(model, members, lanes)
 
 
 def _add_memory(model: cp_model.CpModel, scope: Scope, variables: Variables) -> None:

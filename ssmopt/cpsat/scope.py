@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -103,6 +104,16 @@ class Scope:
             transfer_cycles=tuple(tuple(d // scale for d in options) for options in self.transfer_cycles),
             scale=self.scale * scale,
         )
+
+    @cached_property
+    def writers(self) -> list[list[int]]:
+        """Per tensor: the tiles that write it."""
+        return self.instance.writers.lists()
+
+    @cached_property
+    def readers(self) -> list[list[int]]:
+        """Per tensor: the tiles that read it."""
+        return self.instance.readers.lists()
 
     def serial_cycles(self) -> int:
         """Length of a schedule that does one thing at a time and loads and stores around every use."""

@@ -157,15 +157,7 @@ def plot_format(path: str | os.PathLike[str]) -> str:
 
 def _tile_styles(instance: Instance) -> tuple[list[Style], list[int], IntArray]:
     """Style per operator, the order in which they are stacked, and each tile's operator."""
-    meta = instance.meta
-    if meta is not None:
-        names, operator = list(meta.operators), meta.operator.astype(np.int64)
-    else:
-        # Ids read from a file are whole strings; what comes before the first dot says what kind of tile it is.
-        stems = [stem.split(".", 1)[0] for stem in instance.tile_ids.stems]
-        number = {name: i for i, name in enumerate(dict.fromkeys(stems))}
-        names = list(number)
-        operator = np.array([number[stem] for stem in stems], dtype=np.int64)[instance.tile_ids.stem]
+    names, operator = instance.tile_operators
     return operator_styles(names), stage_order(names), operator
 
 

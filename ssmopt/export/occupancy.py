@@ -30,7 +30,7 @@ def draw_memory(axes: Axes, instance: Instance, schedule: Schedule, memory: int,
     list of str
         The tensor kinds that appear.
     """
-    moments, levels = _levels_by_kind(instance, schedule, memory)
+    moments, levels = levels_by_kind(instance, schedule, memory)
     if len(moments) > len(edges) - 1:
         best = peak_samples(moments, levels.sum(axis=1), edges)
         levels = np.where(best[:, None] >= 0, levels[np.maximum(best, 0)], 0)
@@ -87,7 +87,7 @@ def draw_memory_heat(axes: Axes, instance: Instance, schedule: Schedule, edges: 
     axes.figure.colorbar(heat, ax=axes, label="of capacity", format="{x:.0%}", pad=0.01, fraction=0.03)
 
 
-def _levels_by_kind(instance: Instance, schedule: Schedule, memory: int) -> tuple[IntArray, IntArray]:
+def levels_by_kind(instance: Instance, schedule: Schedule, memory: int) -> tuple[IntArray, IntArray]:
     """Change times of a memory, and the bytes of each tensor kind from each on."""
     table = schedule.residencies
     mine = np.flatnonzero(table.memory == memory)

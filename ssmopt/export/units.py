@@ -42,6 +42,21 @@ def milliseconds(ms: float | None) -> str:
     return "-" if ms is None else f"{ms:.4g} ms" if ms < 1000 else f"{ms:,.0f} ms"
 
 
+def microjoules(energy: float | None) -> str:
+    """Energy in the decimal unit that suits it, such as ``1.25 mJ``; a dash for None."""
+    if energy is None:
+        return "-"
+    for value, unit in ((1e6, "J"), (1e3, "mJ"), (1.0, "uJ"), (1e-3, "nJ")):
+        if energy >= 0.9995 * value:
+            return f"{energy / value:.4g} {unit}"
+    return f"{energy * 1e6:.4g} pJ"
+
+
+def square_millimetres(area: float | None) -> str:
+    """An area with four significant digits; a dash for None."""
+    return "-" if area is None else f"{area:.4g} mm2"
+
+
 def short(number: float | None) -> str:
     """A number of operations with four digits, such as ``302.1M``; a dash for None and for none."""
     if not number:

@@ -16,7 +16,18 @@ from ssmopt.problem import FORMS, INITIAL_STATES, SCOPES, Dtype, Problem
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
 from ssmopt.workload.graph import projection_shapes
 
-__all__ = ["Find", "is_path", "read_hardware", "read_model", "read_problem"]
+__all__ = [
+    "Find",
+    "dtype_of",
+    "field_value",
+    "hardware_at",
+    "is_path",
+    "model_at",
+    "read_hardware",
+    "read_model",
+    "read_problem",
+    "tiling_of",
+]
 
 Find = Callable[[str, str], Path]
 """``find(folder, name)``: the library's file of that name; ``folder`` is ``models`` or ``hardware``."""
@@ -59,8 +70,8 @@ def read_problem(path: PathLike, find: Find) -> tuple[Problem, Tiling | None]:
         )
     section.only(*_KEYS)
     name, folder = Path(path).stem, Path(path).parent
-    model = _model(section.value("model"), name, folder, find)
-    hardware = _hardware(section.value("hardware"), name, folder, find)
+    model = model_at(section.value("model"), name, folder, find)
+    hardware = hardware_at(section.value("hardware"), name, folder, find)
     if "overrides" in section:
         hardware = _override(hardware, section.section("overrides"))
     with section.placing_errors():
@@ -74,18 +85,20 @@ def read_problem(path: PathLike, find: Find) -> tuple[Problem, Tiling | None]:
             scope=section.text("scope", "block", SCOPES),
             initial_state=section.text("initial_state", "load", INITIAL_STATES),
             form=section.text("form", "recurrent", FORMS),
-            dtype=_dtype(section),
+            dtype=dtype_of(section),
         )
-        return problem, _tiling(section, problem)
+        return problem, tiling_of(section, problem)
 
 
-def _model(value: Value, name: str, folder: Path, find: Find) -> Model:
+def model_at(value: Value, name: str, folder: Path, find: Find) -> Model:
+    """The model that a value describes, or names: in the library, or by a path relative to ``folder``."""
     if value.is_mapping:
         return model_of(value.section(), name)
     return read_model(_referenced(value, "models", folder, find))
 
 
-def _hardware(value: Value, name: str, folder: Path, find: Find) -> Hardware:
+def hardware_at(value: Value, name: str, folder: Path, find: Find) -> Hardware:
+    """The hardware that a value describes, or names: in the library, or by a path relative to ``folder``."""
     if value.is_mapping:
         return hardware_of(value.section(), name)
     return read_hardware(_referenced(value, "hardware", folder, find))
@@ -107,13 +120,14 @@ def _referenced(value: Value, library_folder: str, folder: Path, find: Find) -> 
 def _override(hardware: Hardware, section: Section) -> Hardware:
     for field, value in section.values.items():
         try:
-            hardware = hardware.override(field, _new_value(field, value))
+            hardware = hardware.override(field, field_value(field, value))
         except InputError as error:
             raise value.error(error.message) if error.file is None else error from None
     return hardware
 
 
-def _new_value(field: str, value: Value) -> object:
+def field_value(field: str, value: Value) -> object:
+    """The new value of a hardware field, as `ssmopt.hardware.Hardware.override` takes it."""
     if field == "sram" or field.endswith(".capacity"):
         return value.size()
     return list(array_shape(value)) if value.is_list else value.any_number()
@@ -126,7 +140,8 @@ def _layers(section: Section, model: Model) -> int:
     return section.integer("layers", 1)
 
 
-def _dtype(section: Section) -> Dtype:
+def dtype_of(section: Section) -> Dtype:
+    """What a section says under ``dtype``, if it says anything."""
     if "dtype" not in section:
         return Dtype()
     dtype, default = section.section("dtype"), Dtype()
@@ -138,7 +153,8 @@ def _dtype(section: Section) -> Dtype:
     )
 
 
-def _tiling(section: Section, problem: Problem) -> Tiling | None:
+def tiling_of(section: Section, problem: Problem) -> Tiling | None:
+    """What a section says under ``tiling``; None for an automatic one."""
     if "tiling" not in section:
         return None
     if not section.value("tiling").is_mapping:

@@ -81,12 +81,19 @@ def read_folded(path: PathLike, problem: Problem) -> FoldedSchedule | None:
     if "periodic" not in document:
         return None
     try:
-        return _folded(document, problem)
+        return folded_from_document(document, problem)
     except InputError as error:
         raise error.at(file=os.fspath(path)) from None
 
 
-def _folded(document: dict[str, Any], problem: Problem) -> FoldedSchedule:
+def folded_from_document(document: dict[str, Any], problem: Problem) -> FoldedSchedule:
+    """The schedule in closed form of a document that has been read.
+
+    Raises
+    ------
+    InputError
+        It is malformed, or belongs to another problem.
+    """
     periodic = check_keys(document["periodic"], (*_NUMBERS, *_PARTS), (), "periodic")
     number = {name: whole(periodic[name], f"periodic.{name}", 1) for name in _NUMBERS}
     if number["seq_len"] != problem.seq_len:
@@ -104,7 +111,9 @@ def _folded(document: dict[str, Any], problem: Problem) -> FoldedSchedule:
             rows[name] += lists[name]
             parts[name] += [code] * len(lists[name])
     for at, row in enumerate(rows["residencies"]):
-        ends.append(AFTER if row.get("lasting") is True else parts["residencies"][at])
+        if "lasting" in row and (row["lasting"] is not True or parts["residencies"][at] != BEFORE):
+            raise InputError("expected true, in the prologue, or no such key", key=f"residencies[{at}].lasting")
+        ends.append(AFTER if "lasting" in row else parts["residencies"][at])
         rows["residencies"][at] = {key: value for key, value in row.items() if key != "lasting"}
     if "tiling" not in document:
         raise InputError("a periodic schedule has to say its tiling", key="tiling")

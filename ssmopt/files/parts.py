@@ -10,6 +10,7 @@ from ssmopt.files.text import PathLike
 from ssmopt.files.yaml_reader import Section, Value, read_yaml
 from ssmopt.hardware import KERNELS, OPERATIONS, Channel, CoreGroup, Hardware, Memory
 from ssmopt.model import FAMILIES, Model
+from ssmopt.silicon import AreaModel, EnergyCosts
 
 CHANNELS_PER_DT_RANK = 16
 """``dt_rank`` defaults to ``ceil(d_model / 16)``, as in the published Mamba configurations."""
@@ -121,11 +122,14 @@ def _d_inner(section: Section, d_model: int) -> int:
 def hardware_of(section: Section, default_name: str) -> Hardware:
     """An accelerator from a mapping; ``default_name`` is used where it has no ``name``."""
     section.only(
-        "name", "clock_ghz", "area_mm2", "dram_pj_per_bit", "op_cycles", "memories", "cores", "channels"
+        "name", "clock_ghz", "area_mm2", "area_model", "dram_pj_per_bit", "energy", "op_cycles", "memories", "cores",
+        "channels",
     )  # fmt: skip
     op_cycles = _op_cycles(section, {})
     memories = tuple(_memory(item.section()) for item in section.items("memories"))
     memory_ids = [memory.id for memory in memories]
+    area_model = _area_model(section.section("area_model")) if "area_model" in section else None
+    energy = _energy(section.section("energy")) if "energy" in section else None
     with section.placing_errors():
         return Hardware(
             name=section.text("name", default_name),
@@ -135,7 +139,29 @@ def hardware_of(section: Section, default_name: str) -> Hardware:
             channels=tuple(_channel(item.section(), memories) for item in section.items("channels")),
             area_mm2=_positive(section, "area_mm2"),
             dram_pj_per_bit=_positive(section, "dram_pj_per_bit"),
+            area_model=area_model,
+            energy=energy,
         )
+
+
+def _area_model(section: Section) -> AreaModel:
+    section.only("reference_mm2", "sram", "processing_elements", "bandwidth")
+    return AreaModel(
+        reference_mm2=_above_0(section.value("reference_mm2")),
+        sram_bytes=section.size("sram"),
+        processing_elements=_whole_above_0(section.value("processing_elements")),
+        bandwidth=_whole_above_0(section.value("bandwidth")),
+    )
+
+
+def _energy(section: Section) -> EnergyCosts:
+    section.only("op_pj", "sram_pj_per_byte")
+    costs = section.section("op_pj")
+    costs.only(*OPERATIONS)
+    return EnergyCosts(
+        op_pj={name: _above_0(costs.value(name)) for name in OPERATIONS},
+        sram_pj_per_byte=_above_0(section.value("sram_pj_per_byte")),
+    )
 
 
 def _memory(section: Section) -> Memory:
@@ -208,7 +234,18 @@ def _op_cycles(section: Section, inherited: dict[str, int]) -> dict[str, int]:
 def _positive(section: Section, key: str) -> float | None:
     if key not in section:
         return None
-    number = section.number(key)
+    return _above_0(section.value(key))
+
+
+def _above_0(value: Value) -> float:
+    number = value.number()
     if number <= 0:
-        raise section.value(key).error(f"expected a positive number, not {number:g}")
+        raise value.error(f"expected a positive number, not {number:g}")
+    return number
+
+
+def _whole_above_0(value: Value) -> int:
+    number = value.integer()
+    if number <= 0:
+        raise value.error(f"expected a positive whole number, not {number}")
     return number

@@ -163,7 +163,10 @@ def schedule_from_document(document: Entry, instance: Instance) -> Schedule:
         It is malformed, belongs to another instance, or is periodic.
     """
     if "periodic" in document:
-        raise InputError("this is a periodic schedule, which has no rows of its own for every tile", key="periodic")
+        raise InputError(
+            "this periodic schedule is for a model on hardware, not for tiles: give the name or the instance file",
+            key="periodic",
+        )
     check_keys(document, (*_HEADER, "tiles", "transfers", "residencies"), ("tiling",), "")
     _check_instance(document["instance"], instance)
     text(document["status"], "status", (OPTIMAL, FEASIBLE))

@@ -75,6 +75,12 @@ def solve_periodic(problem: Problem, tiling: Tiling | None, stop: Stop, on_progr
             break
     if found is None:
         raise InputError(f"no schedule of {problem.name!r} with this tiling that was tried repeats itself")
+    return result_of_folded(found, stop, "; ".join(part for part in (note, _describe(found)) if part))
+
+
+def result_of_folded(found: FoldedSchedule, stop: Stop, note: str) -> Result:
+    """What a valid schedule in closed form comes to, with its bounds."""
+    bound = best(lower_bounds(found.problem))
     tile_bound = _tile_bound(found, bound)
     return Result(
         instance=found.short,
@@ -84,7 +90,7 @@ def solve_periodic(problem: Problem, tiling: Tiling | None, stop: Stop, on_progr
         bound=bound,
         tile_bound=tile_bound,
         wall_seconds=stop.elapsed,
-        note="; ".join(part for part in (note, _describe(found)) if part),
+        note=note,
         interrupted=stop.signal,
         folded=found,
     )

@@ -11,6 +11,7 @@ from ssmopt.csr import IntArray
 from ssmopt.decode import Policy
 from ssmopt.heuristics.base import Heuristic, Plan, block_of, sort_by, stacked, tile_meta, topological
 from ssmopt.heuristics.overlap import lay_evenly, overlap_token_tiles
+from ssmopt.heuristics.passing import let_ready_pass
 from ssmopt.heuristics.places import (
     GATE_AHEAD,
     LATE,
@@ -104,7 +105,8 @@ def block_order(instance: Instance, choices: BlockOrder | None = None) -> IntArr
         slot = team + (is_beside & is_out)
         order = lay_evenly(instance, order, (block, phase, slot), is_beside.astype(np.int64))
     if choices.overlap and tiling.loop_order == "tokens":
-        order = overlap_token_tiles(instance, order, token_tile, phase)
+        order = topological(instance, overlap_token_tiles(instance, order, token_tile, phase))
+        order = let_ready_pass(instance, order)
     return topological(instance, order)
 
 
@@ -141,7 +143,7 @@ class BlockVariant:
     def describe(self) -> str:
         """In a few words."""
         order = self.order
-        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(["mixed"] if order.mixed else [])]
+        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(n for n in ("mixed", "overlap") if getattr(order, n))]
         return "depth first with " + ", ".join(parts)
 
     def plan(self, instance: Instance) -> Plan:

@@ -21,7 +21,7 @@ def lay_evenly(instance: Instance, order: IntArray, slots: tuple[IntArray, ...],
     stream
         Per tile: the stream that it belongs to.
     """
-    _, cycles = _cheapest(instance)
+    _, cycles = cheapest(instance)
     place = np.empty_like(order)
     place[order] = np.arange(len(order), dtype=np.int64)
     by_stream = np.lexsort((place, stream, *slots[::-1]))
@@ -51,7 +51,7 @@ def overlap_token_tiles(instance: Instance, order: IntArray, token_tile: IntArra
     """
     stage = np.where(phase <= FIRST, 0, np.where(phase == LATE, 2, 1)).astype(np.int64)
     order = lay_evenly(instance, order, (token_tile + stage,), stage)
-    kind, cycles = _cheapest(instance)
+    kind, cycles = cheapest(instance)
     busiest = int(np.bincount(kind, weights=cycles).argmax())
     others = kind != busiest
     if not others.any():
@@ -67,7 +67,7 @@ def unlike_cores(instance: Instance) -> bool:
     return len(set(instance.core_kind.tolist())) > 1
 
 
-def _cheapest(instance: Instance) -> tuple[IntArray, IntArray]:
+def cheapest(instance: Instance) -> tuple[IntArray, IntArray]:
     """Per tile: the kind of core that runs it in the fewest cycles, and those cycles."""
     cycles = np.where(instance.duration == NOT_ADMISSIBLE, np.iinfo(np.int64).max, instance.duration)
     return cycles.argmin(axis=1), cycles.min(axis=1)

@@ -26,6 +26,14 @@ class Parameters:
         to 0 as the budget is used up ("threshold accepting", Dueck and Scheuer 1990).
     patience
         After so many changes in a row without a new best schedule the search goes back to the best one.
+    stretch, least_stretch, most_stretch
+        Tiles and transfers that are free in a stretch: at first, at least and at most.
+    growth
+        Factor by which stretches grow after one that CP-SAT finishes, and shrink after one that it does not.
+    stretch_work
+        CP-SAT's deterministic time per stretch.
+    stretch_share
+        Share of the budget for stretches; the rest is for orders, which come first.
     """
 
     reward_best: float = 10.0
@@ -34,3 +42,9 @@ class Parameters:
     least_weight: float = 0.2
     threshold: float = 0.0005
     patience: int = 150
+    stretch: int = 30
+    least_stretch: int = 10
+    most_stretch: int = 300
+    growth: float = 1.15
+    stretch_work: float = 0.05
+    stretch_share: float = 0.5

@@ -11,13 +11,23 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from ssmopt.hardware import CoreGroup
+from ssmopt.csr import IntArray
+from ssmopt.hardware import CoreGroup, Hardware
 from ssmopt.instance import WEIGHT
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import boundaries
 from ssmopt.workload.graph import problem_graph
-from ssmopt.workload.operators import Access, Operator, OperatorGraph, Step, Tensor, operator_cycles_floor, step_points
+from ssmopt.workload.operators import (
+    Access,
+    Extent,
+    Operator,
+    OperatorGraph,
+    Step,
+    Tensor,
+    operator_cycles_floor,
+    step_points,
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,30 @@ def operator_counts(problem: Problem, tiling: Tiling) -> dict[str, Counts]:
     tiling
         Which operators there are, and which states leave their tiles.
     """
-    graph = problem_graph(problem, scan=tiling.scan)
+    return graph_counts(problem_graph(problem, scan=tiling.scan), tiling)
+
+
+def graph_counts(graph: OperatorGraph, tiling: Tiling) -> dict[str, Counts]:
+    """The same for any operator graph."""
     return {operator.name: _counts(graph, operator, tiling) for operator in graph.operators}
+
+
+def operations(problem: Problem, tiling: Tiling) -> dict[str, int]:
+    """How often each elementary operation is done on one element, by all layers together.
+
+    Parameters
+    ----------
+    problem
+        What is computed.
+    tiling
+        Which operators there are, and which work is done again for every piece of a dimension.
+    """
+    counts: dict[str, int] = {}
+    for operator in problem_graph(problem, scan=tiling.scan).operators:
+        for step in operator.steps:
+            done = step.count * step_points(operator, step) * _repeats(operator, step, tiling)
+            counts[step.operation] = counts.get(step.operation, 0) + problem.layers * done
+    return counts
 
 
 def roofline_cycles(problem: Problem, tiling: Tiling) -> dict[str, int]:
@@ -68,10 +100,15 @@ def roofline_cycles(problem: Problem, tiling: Tiling) -> dict[str, int]:
 
     The larger of its work, shared by all cores that can do it, and its bytes over all channels of DRAM.
     """
-    hardware, counts = problem.hardware, operator_counts(problem, tiling)
+    return graph_roofline_cycles(problem_graph(problem, scan=tiling.scan), problem.hardware, tiling)
+
+
+def graph_roofline_cycles(graph: OperatorGraph, hardware: Hardware, tiling: Tiling) -> dict[str, int]:
+    """The same for any operator graph."""
+    counts = graph_counts(graph, tiling)
     bandwidth = sum(channel.bandwidth * channel.lanes for channel in hardware.channels if "dram" in channel.connects)
     floors = {}
-    for operator in problem_graph(problem, scan=tiling.scan).operators:
+    for operator in graph.operators:
         rates = [_rate(operator, core) for core in hardware.cores if operator.kernel in core.runs]
         traffic = Fraction(counts[operator.name].weight_bytes + counts[operator.name].activation_bytes, bandwidth)
         floors[operator.name] = math.ceil(max(1 / sum(rates, Fraction(0)), traffic))
@@ -138,6 +175,9 @@ def _covered(operator: Operator, access: Access, tensor: Tensor, tiling: Tiling)
             access.indices[axis].select(cuts[:-1], cuts[1:], extent)
             for axis, extent in zip(together, extents, strict=True)
         ]
+        if len(together) == 1:
+            covered[tuple(together)] = _covered_axis(*ends[0], extents[0])
+            continue
         mask = np.zeros([len(extent) for extent in extents], dtype=np.bool_)
         for tile in range(len(cuts) - 1):
             mask[
@@ -148,6 +188,15 @@ def _covered(operator: Operator, access: Access, tensor: Tensor, tiling: Tiling)
             ] = True
         covered[tuple(together)] = mask
     return covered
+
+
+def _covered_axis(low: IntArray, high: IntArray, extent: Extent) -> npt.NDArray[np.bool_]:
+    """Which positions of an axis lie in at least one of the ranges ``[low, high)``."""
+    begun = np.zeros(len(extent) + 1, dtype=np.int64)
+    some = high > low
+    np.add.at(begun, low[some] - extent.low, 1)
+    np.add.at(begun, high[some] - extent.low, -1)
+    return np.cumsum(begun[:-1]) > 0
 
 
 def _size_of_union(every: list[_Covered]) -> int:

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from campaign import campaign
 
 from allocate.packings import (
     MINIMALLOC_CAPACITY,
@@ -34,10 +35,10 @@ def lowest(buffers: Buffers, order: IntArray) -> IntArray:
     return offset
 
 
-SMALL = [random_problem(random.Random(seed), 1 + seed % 6, 6, 7) for seed in range(60)]
+SMALL = [random_problem(random.Random(seed), 1 + seed % 6, 6, 7) for seed in campaign(60)]
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", campaign(60))
 def test_least_height_is_found_and_less_is_proved_impossible(seed: int) -> None:
     problem = SMALL[seed]
     height = least_height(problem)
@@ -51,7 +52,7 @@ def test_least_height_is_found_and_less_is_proved_impossible(seed: int) -> None:
     assert less.height >= height
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 3))
+@pytest.mark.parametrize("seed", campaign(60, 3))
 def test_each_search_alone_is_complete(seed: int) -> None:
     problem = SMALL[seed]
     buffers, _ = arrange(*problem)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from campaign import campaign
 from exhaustive import exhaustive_makespan
 from handmade import make_instance
 from random_instances import random_instance
@@ -17,14 +18,14 @@ from ssmopt.decode import decode
 from ssmopt.instance import Instance
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", campaign(10))
 def test_no_bound_exceeds_the_optimum(block: int) -> None:
     met = 0
     for seed in searched(range(25 * block, 25 * block + 25)):
         bounds = instance_bounds(random_instance(seed))
         assert [(b.cycles, b.reason) for b in bounds if b.cycles > optimum(seed)] == [], seed
         met += best(bounds).cycles == optimum(seed)
-    assert met >= 10  # Over half of these instances are solved by their bound.
+    assert met >= 10 or block >= 10  # Over half of these instances are solved by their bound.
 
 
 def test_less_memory_only_adds_what_it_forces() -> None:
@@ -36,7 +37,7 @@ def test_less_memory_only_adds_what_it_forces() -> None:
         assert best(bounds).cycles <= exhaustive_makespan(tight(instance))
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", campaign(5))
 def test_no_bound_exceeds_a_schedule_on_several_lanes_channels_and_cores(block: int) -> None:
     met = 0
     for seed in range(100 * block, 100 * block + 100):
@@ -48,7 +49,7 @@ def test_no_bound_exceeds_a_schedule_on_several_lanes_channels_and_cores(block: 
         )
         assert [(b.cycles, b.reason) for b in bounds if b.cycles > makespan] == [], seed
         met += best(bounds).cycles == makespan
-    assert met >= 25
+    assert met >= 25 or block >= 5
 
 
 def one_memory(
@@ -120,7 +121,7 @@ CASES = {
     "stores after a tile": (
         one_memory({"a": (1, "", "x y", "")}, {"x": (5, "output"), "y": (6, "output")}),
         7,
-        "compulsory traffic of channel dma",
+        "release, work and tail of c0",
     ),
     # An input that no tile reads is not loaded, an output that no tile makes is there already.
     "nothing moves": (
@@ -151,7 +152,7 @@ def test_for_an_instance_from_a_file_both_bounds_are_the_same() -> None:
 
 def test_of_equal_bounds_the_first_is_reported() -> None:
     instance = one_memory({"a": (3, "", "", "")}, {})
-    assert [b.cycles for b in instance_bounds(instance)] == [3, 3]
+    assert [b.cycles for b in instance_bounds(instance)] == [3, 3, 3, 0, 0]
     assert best(instance_bounds(instance)).reason == "longest path"
 
 

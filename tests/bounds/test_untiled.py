@@ -314,12 +314,12 @@ def test_the_reported_bound_is_the_largest() -> None:
 
 
 def test_release_and_tail_are_worth_something_on_two_kinds_of_core() -> None:
-    """On array-vector the vector core waits for its first operands: 2 % of the block at 64 tokens."""
+    """On array-vector the vector core waits for its first operands: 3 % of the block at 64 tokens."""
     problem = dataclasses.replace(REFERENCE, hardware=ssmopt.load_hardware("array-vector"))
     bounds = {b.reason: b.cycles for b in lower_bounds(problem)}
     work = bounds["work of vector"]
-    released = bounds["release of softplus, then work of vector, then its tail"]
-    assert 1.02 * work <= released == best(lower_bounds(problem)).cycles
+    released = bounds["release of softplus, then work of vector and what cannot come before, then its tail"]
+    assert 1.03 * work <= released == best(lower_bounds(problem)).cycles
 
 
 def test_the_bound_of_a_problem_is_never_above_that_of_its_tiles() -> None:

@@ -10,7 +10,7 @@ import signal
 import pytest
 from random_instances import random_instance
 from random_orders import optimum
-from small_problems import core_group, hardware
+from small_problems import OF_ONE_MEMORY, core_group, hardware
 
 import ssmopt
 from ssmopt.errors import InputError

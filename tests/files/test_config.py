@@ -73,7 +73,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def problem_of(folder: Path, text: str) -> tuple[object, Tiling | None]:
-    return read_problem(write(folder, "case.yaml", text), library._find)
+    return read_problem(write(folder, "case.yaml", text), library.find_file)
 
 
 def test_model_defaults(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_memories_with_a_count_that_cannot_be(tmp_path: Path, old: str, new: str
 
 
 def test_instance_with_defaults(tmp_path: Path) -> None:
-    problem, tiling = read_problem(write(tmp_path, "case.yaml", INSTANCE), library._find)
+    problem, tiling = read_problem(write(tmp_path, "case.yaml", INSTANCE), library.find_file)
     assert tiling is None
     assert (problem.name, problem.model.name, problem.hardware.name) == ("case", "mamba-tiny", "tiny")
     assert (problem.seq_len, problem.batch, problem.layers) == (8, 1, 1)
@@ -168,7 +168,7 @@ def test_instance_with_everything(tmp_path: Path) -> None:
         "tiling:\n  tokens: 4\n  state_tokens: 2\n  scan: true\n  channel_splits: 4\n  state_splits: 2\n"
         "  projections: {in_proj: {columns: 4, reduction: 2}, out_proj: {reduction: 4}}\n  loop_order: channels\n"
     )
-    problem, tiling = read_problem(write(tmp_path, "case.yaml", text), library._find)
+    problem, tiling = read_problem(write(tmp_path, "case.yaml", text), library.find_file)
     assert (problem.name, problem.scope, problem.initial_state) == ("mine", "state-update", "zero")
     assert problem.dtype == Dtype(weights=1, activations=2, state=4)
     hardware = problem.hardware
@@ -194,7 +194,7 @@ def test_paths_are_relative_to_the_instance_and_mappings_are_inline(
     inline = "  " + HARDWARE.replace("\n", "\n  ")
     file = write(tmp_path / "cases", "a.yaml", f"model: ../parts/toy.yaml\nseq_len: 1\nhardware:\n{inline}\n")
     monkeypatch.chdir(tmp_path / "parts")
-    problem, _ = read_problem(file, library._find)
+    problem, _ = read_problem(file, library.find_file)
     assert (problem.model.name, problem.hardware.name) == ("toy", "toy")
 
 
@@ -245,10 +245,10 @@ def test_bad_mamba2_models(tmp_path: Path, old: str, new: str, message: str) -> 
 
 def test_forms_and_sequences(tmp_path: Path) -> None:
     text = INSTANCE.replace("mamba-tiny", "mamba2-tiny") + "form: chunked\nbatch: 3\n"
-    problem, _ = read_problem(write(tmp_path, "case.yaml", text), library._find)
+    problem, _ = read_problem(write(tmp_path, "case.yaml", text), library.find_file)
     assert (problem.form, problem.batch) == ("chunked", 3)
     tiling = "tiling:\n  channel_splits: 4\n  projections:\n    in_proj: {columns: 32}\n"
-    assert read_problem(write(tmp_path, "case.yaml", text + tiling), library._find)[1] is not None
+    assert read_problem(write(tmp_path, "case.yaml", text + tiling), library.find_file)[1] is not None
 
 
 @pytest.mark.parametrize(

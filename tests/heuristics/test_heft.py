@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from campaign import campaign
 from handmade import make_instance
 from random_instances import random_instance
 
@@ -11,7 +12,7 @@ from ssmopt.heuristics.heft import HEFT, upward_rank
 from ssmopt.validate import validate
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", campaign(4))
 def test_heft_on_random_instances(block: int) -> None:
     for seed in range(50 * block, 50 * block + 50):
         instance = random_instance(seed)

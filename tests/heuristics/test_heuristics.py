@@ -11,7 +11,7 @@ from handmade import make_instance
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_instances import random_instance
-from small_problems import core_group, hardware, machines, problems, tilings
+from small_problems import OF_ONE_MEMORY, core_group, hardware, machines, problems, tilings
 
 import ssmopt
 from ssmopt.errors import InputError

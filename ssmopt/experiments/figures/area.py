@@ -1,0 +1,227 @@
+"""Figure ``area``: which share of a chip should be SRAM, by heuristics and by the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ssmopt.area import model_of, one_core_group
+from ssmopt.autotile.candidates import Candidate
+from ssmopt.experiments.figures.base import FigureKind, FigureOptions
+from ssmopt.experiments.figures.style import (
+    BOUND_SERIES,
+    OKABE_ITO,
+    OPTIMUM_SERIES,
+    Series,
+    legend_of,
+    new_figure,
+    note,
+    tidy,
+    title,
+)
+from ssmopt.exploration.baselines import baseline_result
+from ssmopt.exploration.contender import Contender
+from ssmopt.exploration.result import Part
+from ssmopt.exploration.space import Machine, machines
+from ssmopt.export.units import cycles
+from ssmopt.hardware import Hardware
+from ssmopt.model import Model
+from ssmopt.result import Result
+from ssmopt.stopping import Stop
+
+FRACTIONS = (Fraction(1, 8), Fraction(1, 2), Fraction(1), Fraction(5, 4))
+QUICK_FRACTIONS = (Fraction(1, 2), Fraction(1))
+SHARES = tuple(Fraction(percent, 100) for percent in range(5, 100, 5))
+QUICK_SHARES = tuple(Fraction(percent, 100) for percent in (20, 50, 80))
+LENGTHS, QUICK_LENGTHS = (1, 64, 1024), (1, 16)
+BASELINES = ("fuse-all", "mem-aware")
+OPTIMUM, BOUND = "optimum", "bound"
+
+_SECONDS, _QUICK_SECONDS = 4.0, 1.0
+_SECONDS_PER_UNIT = 4.0
+_NEIGHBOURS = 2
+
+_SERIES = {
+    "fuse-all": Series("fuse-all", OKABE_ITO["vermilion"], "s"),
+    "mem-aware": Series("mem-aware", OKABE_ITO["orange"], "^"),
+    OPTIMUM: OPTIMUM_SERIES,
+    BOUND: BOUND_SERIES,
+}
+_REFERENCE = Series("the accelerator as it is", OKABE_ITO["black"], "*", "")
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """All memory shares of one area and one prompt: they are searched together, each beginning where others ended."""
+
+    model: Model
+    hardware: Hardware
+    fraction: Fraction
+    shares: tuple[Fraction, ...]
+    seq_len: int
+    work: float
+
+
+def data(options: FigureOptions) -> pd.DataFrame:
+    """Makespans in cycles of one layer by area fraction, tokens and memory share.
+
+    The array of a point is, of the shapes that fit (`ssmopt.exploration.space.array_shapes`), the one of the smallest
+    lower bound, of equal ones the most nearly square. Every schedule has been validated. Where a heuristic fits no tile
+    or would have more than 200,000 tiles, its row has no makespan.
+    """
+    hardware = options.load_hardware()
+    model_of(hardware), one_core_group(hardware)  # before anything is computed that would be in vain
+    seconds = options.seconds or (_QUICK_SECONDS if options.quick else _SECONDS)
+    curves = [
+        _Curve(
+            options.load_model(),
+            hardware,
+            fraction,
+            QUICK_SHARES if options.quick else SHARES,
+            length,
+            seconds / _SECONDS_PER_UNIT,
+        )
+        for length in sorted(options.lengths(LENGTHS, QUICK_LENGTHS), reverse=True)  # The longest begin first.
+        for fraction in (QUICK_FRACTIONS if options.quick else FRACTIONS)
+    ]
+    frame = pd.DataFrame([row for rows in _all_rows(curves, options) for row in rows])
+    frame.insert(0, "problem", f"{options.load_model().name} on {hardware.name}")
+    return frame.sort_values(["seq_len", "area_fraction", "memory_share"], kind="stable").reset_index(drop=True)
+
+
+def _all_rows(curves: list[_Curve], options: FigureOptions) -> Iterable[list[dict[str, object]]]:
+    points = sum(len(curve.shares) for curve in curves)
+    options.report(0, points, "begins")
+    workers = min(options.n_workers, len(curves))
+    if workers <= 1:
+        done = 0
+        for curve in curves:
+            yield _rows(curve)
+            done += len(curve.shares)
+            options.report(done, points, f"area fraction {float(curve.fraction):g}, {curve.seq_len:,} tokens")
+        return
+    from concurrent.futures import as_completed
+
+    from loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=workers) as executor:
+        done = 0
+        for future in as_completed([executor.submit(_rows, curve) for curve in curves]):
+            rows = future.result()
+            yield rows
+            done += len({row["memory_share"] for row in rows})
+            options.report(done, points)
+
+
+def _rows(curve: _Curve) -> list[dict[str, object]]:
+    """A row per share and scheme."""
+    part = Part(curve.seq_len, 1)
+    with Stop() as stop:
+        contenders = []
+        for share in curve.shares:
+            area = curve.fraction * Fraction(str(model_of(curve.hardware).reference_mm2))
+            shapes = [Contender(m, curve.model, (part,), stop) for m in machines(curve.hardware, [area], [share])]
+            contenders.append(min(shapes, key=lambda contender: contender.bound))
+        for work in (curve.work * 2 / 3, curve.work / 3):
+            # Those first with the lowest bounds; the second time with what all others have found.
+            for contender in sorted(contenders, key=lambda c: c.bound):
+                contender.search(work, partial(_seeds, contender, contenders))
+        found = []
+        for contender in contenders:
+            results: dict[str, Result | None] = {
+                name: baseline_result(contender.problems[0], name, stop) for name in BASELINES
+            }
+            results[OPTIMUM] = contender.results.get(curve.seq_len)
+            found += [_row(contender, curve.seq_len, scheme, result) for scheme, result in results.items()]
+            found.append({**_row(contender, curve.seq_len, BOUND, None), "makespan": contender.bound, "gap": 0.0})
+        return found
+
+
+def _seeds(contender: Contender, others: list[Contender], length: int) -> list[Candidate]:
+    """The tilings of the memory shares on either side."""
+    share = contender.machine.memory_share
+    near = sorted((c for c in others if c is not contender), key=lambda c: abs(c.machine.memory_share - share))
+    return [c for c in (other.candidate(length) for other in near) if c is not None][:_NEIGHBOURS]
+
+
+def _row(contender: Contender, seq_len: int, scheme: str, result: Result | None) -> dict[str, object]:
+    machine: Machine = contender.machine
+    rows, columns = machine.shape
+    fields = {} if result is None else result.as_dict()
+    return {
+        "seq_len": seq_len,
+        "area_fraction": float(machine.fraction),
+        "area_mm2": float(machine.area_mm2),
+        "memory_share": float(machine.memory_share),
+        "scheme": scheme,
+        "sram_bytes": machine.sram_bytes,
+        "rows": rows,
+        "columns": columns,
+        "bandwidth": machine.bandwidth,
+        "makespan": fields.get("makespan"),
+        "lower_bound": contender.bound,
+        "gap": None if result is None or result.makespan is None else result.makespan / contender.bound - 1,
+        "energy_uj": fields.get("energy_uj"),
+        "dram_bytes": fields.get("dram_bytes"),
+        "tiling": fields.get("tiling"),
+        "valid": fields.get("valid"),
+    }
+
+
+def draw(frame: pd.DataFrame) -> Figure:
+    """A row of panels per number of tokens, a panel per area: cycles over the memory share."""
+    lengths, fractions = sorted(frame["seq_len"].unique()), sorted(frame["area_fraction"].unique())
+    figure = new_figure(2.9 * len(fractions) + 1.8, 2.6 * len(lengths) + 1.2)
+    grid = figure.subplots(len(lengths), len(fractions), squeeze=False, sharex=True, sharey="row")
+    for row, length in enumerate(lengths):
+        for column, fraction in enumerate(fractions):
+            axes = grid[row, column]
+            mine = frame[(frame["seq_len"] == length) & (frame["area_fraction"] == fraction)]
+            _draw_panel(axes, mine)
+            if row == 0:
+                axes.set_title(f"{mine['area_mm2'].max():.3g} mm2 ({fraction:g} of the area)", fontsize=9)
+            if row == len(lengths) - 1:
+                axes.set_xlabel("SRAM (% of the area)")
+        grid[row, 0].set_ylabel(f"cycles, {length:,} token{'s' if length > 1 else ''}")
+    legend_of(figure, [*_SERIES.values(), _REFERENCE])
+    title(figure, f"Latency over the share of SRAM: {frame['problem'].iloc[0]}")
+    gaps = frame[frame["scheme"] == OPTIMUM]["gap"].dropna().astype(float)
+    proved = f" The optimum is proved to within {gaps.min():.2%} to {gaps.max():.0%}." if len(gaps) else ""
+    note(
+        figure,
+        "One layer. The array of a point is the one of the smallest lower bound among those that fit; heuristics "
+        f"run on the best of up to three coarse tilings. Every schedule passed the independent validator.{proved}",
+    )
+    return figure
+
+
+def _draw_panel(axes: Axes, mine: pd.DataFrame) -> None:
+    for scheme, series in _SERIES.items():
+        points = mine[(mine["scheme"] == scheme) & mine["makespan"].notna()]
+        axes.plot(100 * points["memory_share"], points["makespan"].astype(float), **series.line_style())
+    own = mine[(mine["area_fraction"] == 1) & (mine["memory_share"] == 0.8)]
+    for scheme in ("fuse-all", OPTIMUM):
+        points = own[(own["scheme"] == scheme) & own["makespan"].notna()]
+        style = {**_REFERENCE.line_style(), "markersize": 12, "zorder": 5}
+        axes.plot(100 * points["memory_share"], points["makespan"].astype(float), **style)
+    axes.set_yscale("log")
+    tidy(axes)
+    low, high = axes.get_ylim()
+    steps = [digit * 10**power for power in range(2, 12) for digit in (1, 2, 5)]
+    axes.set_yticks([step for step in steps if low <= step <= high])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: cycles(value)))
+
+
+AREA = FigureKind(
+    "area",
+    "latency over the share of a chip's area that is SRAM, for several areas, of two heuristics and the optimum",
+    data,
+    draw,
+)

@@ -1,0 +1,66 @@
+"""The numbers behind ``area``, on a model so small that every point takes no time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import ssmopt
+from ssmopt.bounds import best, lower_bounds
+from ssmopt.errors import InputError
+from ssmopt.experiments.figures import area
+from ssmopt.experiments.figures.area import AREA, BASELINES, BOUND, OPTIMUM
+from ssmopt.exploration.space import machines
+from ssmopt.problem import Problem
+
+MARCA = ssmopt.load_hardware("marca")
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return area(model="mamba-tiny", quick=True, seconds=0.2, workers=1, seq_lens=(2,)).frame
+
+
+def test_a_row_for_every_share_of_every_area_and_scheme(frame: pd.DataFrame) -> None:
+    assert list(frame["scheme"]) == [*BASELINES, OPTIMUM, BOUND] * 6
+    assert sorted(frame["area_fraction"].unique()) == [0.5, 1]
+    assert sorted(frame["memory_share"].unique()) == [0.2, 0.5, 0.8]
+    solved = frame[frame["scheme"] != BOUND]
+    assert solved["valid"].all()
+    assert (solved["makespan"] >= solved["lower_bound"]).all()
+    assert (solved["energy_uj"] > 0).all()
+    cycles = frame.set_index(["area_fraction", "memory_share", "scheme"])["makespan"].unstack()
+    for name in BASELINES:
+        assert (cycles[OPTIMUM] <= cycles[name]).all()
+
+
+def test_the_array_is_the_one_of_the_smallest_bound(frame: pd.DataFrame) -> None:
+    model = ssmopt.load_model("mamba-tiny")
+    for row in frame[frame["scheme"] == BOUND].itertuples():
+        space = machines(MARCA, [Fraction(222) * Fraction(row.area_fraction)], [Fraction(str(row.memory_share))])
+        bounds = {m.shape: best(lower_bounds(Problem("p", model, m.hardware, 2))).cycles for m in space}
+        assert row.makespan == bounds[row.rows, row.columns] == min(bounds.values())
+        assert {m.sram_bytes for m in space} == {row.sram_bytes}
+
+
+def test_the_reference_is_one_of_the_points(frame: pd.DataFrame) -> None:
+    (own,) = frame[
+        (frame["area_fraction"] == 1) & (frame["memory_share"] == 0.8) & (frame["scheme"] == OPTIMUM)
+    ].itertuples()
+    assert (own.rows, own.columns, own.sram_bytes, own.bandwidth, own.area_mm2) == (64, 128, 24 << 20, 256, 222)
+
+
+def test_a_picture_of_it(frame: pd.DataFrame) -> None:
+    figure = AREA.draw(frame)
+    assert isinstance(figure, Figure)
+    panels = figure.axes
+    assert len(panels) == 2
+    assert [len(axes.lines) for axes in panels] == [4 + 2, 4 + 2]  # schemes, and where the accelerator as it is stands
+
+
+def test_hardware_without_an_area_model_is_refused() -> None:
+    with pytest.raises(InputError, match="has no area_model"):
+        area(model="mamba-tiny", hardware="array-vector", quick=True)
