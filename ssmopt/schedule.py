@@ -110,6 +110,12 @@ class Schedule:
         off_chip = (self.transfers.source < 0) | (self.transfers.target < 0)
         return int(tensor_bytes[self.transfers.tensor[off_chip]].sum())
 
+    def tile_memories(self, core_memory: IntArray) -> IntArray:
+        """Per tile: the memory that it runs in, given that of each core; every tile must run once."""
+        memory = np.empty(len(self.tiles), dtype=np.int64)
+        memory[self.tiles.tile] = core_memory[self.tiles.core]
+        return memory
+
     def occupancy(self, tensor_bytes: IntArray, memory: int) -> tuple[IntArray, IntArray]:
         """Bytes resident in a memory over time: the change times, and the bytes from each on."""
         mine = self.residencies.memory == memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ssmopt.autotile.search import Candidate
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.exploration.baselines import baseline_result
 from ssmopt.exploration.contender import LONGEST, Contender
 from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import capacity_bytes
-from ssmopt.autotile.search import Candidate
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.autotile.points import Point, capacity_bytes, core_for, state_tensors, steps_of
-from ssmopt.autotile.search import Candidate, Cost, TilingSearch
+from ssmopt.autotile.search import Cost, TilingSearch
 from ssmopt.errors import CapacityError
 from ssmopt.heuristics.fuse_block import BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ROOM
