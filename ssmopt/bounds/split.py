@@ -178,6 +178,7 @@ def _at(
             if following is not None:
                 carried[following] += at_hand - used
     rest = (later | open_tiles) & group.inside
-    tail = int(direction.tails[rest].min()) if rest.any() else 0
+    # Only of later tiles is it certain that some work of the group is on that side of the moment.
+    tail = int(direction.tails[rest].min()) if (later & group.inside).any() else 0
     total = before * group.cores + after * lanes + cheaper
     return -(-total // (lanes * group.cores)) + tail + (follows if before else 0)

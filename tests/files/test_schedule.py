@@ -89,7 +89,7 @@ def test_other_instance(tmp_path: Path) -> None:
 BAD: list[tuple[Change, str]] = [
     (put("format", value="ssmopt-tile-instance"), "format: expected 'ssmopt-schedule', not 'ssmopt-tile-instance'"),
     (put("version", value=2), "version: this version of ssmopt reads version 1, not 2"),
-    (put("periodic", value={}), "periodic: this is a periodic schedule"),
+    (put("periodic", value={}), "periodic: this periodic schedule is for a model on hardware"),
     (put("tile", value=[]), "tile: unknown key; did you mean 'tiles'"),
     (drop("status"), "status: this key is missing"),
     (put("status", value="OPTIMUM"), "status: unknown value 'OPTIMUM'; did you mean 'OPTIMAL'?"),
