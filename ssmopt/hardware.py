@@ -19,14 +19,25 @@ OPERATIONS = ("mac", "multiply", "add", "exp", "sigmoid", "silu", "softplus", "r
 
 @dataclass(frozen=True)
 class Memory:
-    """An SRAM with a capacity in bytes."""
+    """``count`` identical SRAMs with a capacity in bytes each.
+
+    They are called ``id`` or, if there are several, ``id.0``, ``id.1``, ...
+    """
 
     id: str
     capacity: int
+    count: int = 1
 
     def __post_init__(self) -> None:
         if self.capacity <= 0:
             raise InputError(f"expected a positive number of bytes, not {self.capacity}", key="capacity")
+        if self.count <= 0:
+            raise InputError(f"expected a positive whole number, not {self.count}", key="count")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Name of each of them."""
+        return (self.id,) if self.count == 1 else tuple(f"{self.id}.{i}" for i in range(self.count))
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class CoreGroup:
     id
         Name of the group; its cores are called ``id`` or, if there are several, ``id.0``, ``id.1``, ...
     memory
-        Id of the memory that the cores work out of.
+        Id of the memories that the cores work out of; several share the cores evenly, the first cores the first one.
     runs
         The kernel classes that they can run.
     tile_overhead_cycles
@@ -79,7 +90,7 @@ class CoreGroup:
 class Channel:
     """A path that carries ``lanes`` transfers at once, each at ``bandwidth`` bytes per cycle.
 
-    ``connects`` names the ends that it joins: ``dram`` and ids of memories.
+    ``connects`` names the ends that it joins: ``dram`` and ids of memories, which stand for each of several.
     """
 
     id: str
@@ -91,8 +102,6 @@ class Channel:
         for name in ("bandwidth", "lanes"):
             if getattr(self, name) <= 0:
                 raise InputError(f"expected a positive whole number, not {getattr(self, name)}", key=name)
-        if len(set(self.connects)) < 2:
-            raise InputError("must name at least two different ends", key="connects")
 
 
 @dataclass(frozen=True)
@@ -138,10 +147,21 @@ class Hardware:
         memory_ids = [memory.id for memory in self.memories]
         if "dram" in memory_ids:
             raise InputError("'dram' always means off-chip memory; call the SRAM something else", key="memories")
+        single_ids = [name for memory in self.memories for name in memory.ids]
+        for name in single_ids:
+            if single_ids.count(name) > 1:
+                raise InputError(f"the id {name!r} is used twice", key="memories")
+        memory_count = {memory.id: memory.count for memory in self.memories}
         for core in self.cores:
             if core.memory not in memory_ids:
                 raise InputError(
                     f"core group {core.id!r} names an unknown memory {core.memory!r}{nearest(core.memory, memory_ids)}",
+                    key="cores",
+                )
+            if core.count % memory_count[core.memory]:
+                raise InputError(
+                    f"core group {core.id!r} has {core.count} cores, which {memory_count[core.memory]} memories "
+                    f"{core.memory!r} cannot share evenly",
                     key="cores",
                 )
         for channel in self.channels:
@@ -152,9 +172,21 @@ class Hardware:
                         f"{nearest(end, [*memory_ids, 'dram'])}",
                         key="channels",
                     )
+            if sum(memory_count.get(end, 1) for end in set(channel.connects)) < 2:
+                raise InputError(f"channel {channel.id!r} must join at least two different ends", key="connects")
         for kernel in KERNELS:
             if not any(kernel in core.runs for core in self.cores):
                 raise InputError(f"no core runs the kernel class {kernel!r}", key="cores")
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Bytes of all memories together."""
+        return sum(memory.capacity * memory.count for memory in self.memories)
+
+    @property
+    def memory_count(self) -> int:
+        """Number of memories."""
+        return sum(memory.count for memory in self.memories)
 
     def override(self, field: str, value: object) -> Hardware:
         """A copy with one field replaced.
@@ -164,8 +196,8 @@ class Hardware:
         field
             ``sram`` (capacity in bytes of every memory), ``bandwidth`` (bytes per cycle of every channel to DRAM),
             ``array`` (``[rows, columns]`` of every core), ``tile_overhead_cycles``, ``clock_ghz``, or one part's
-            field in full: ``memories.<id>.capacity``, ``channels.<id>.bandwidth``, ``channels.<id>.lanes``,
-            ``cores.<id>.array``, ``cores.<id>.count``, ``cores.<id>.tile_overhead_cycles``.
+            field in full: ``memories.<id>.capacity``, ``memories.<id>.count``, ``channels.<id>.bandwidth``,
+            ``channels.<id>.lanes``, ``cores.<id>.array``, ``cores.<id>.count``, ``cores.<id>.tile_overhead_cycles``.
         value
             The new value.
 
@@ -206,6 +238,7 @@ _SHORT_FIELDS = {
 
 _FULL_FIELDS = (
     ("memories", "capacity"),
+    ("memories", "count"),
     ("channels", "bandwidth"),
     ("channels", "lanes"),
     ("cores", "array"),

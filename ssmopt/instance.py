@@ -237,6 +237,11 @@ class Instance:
                 capacity_bytes=capacity,
             )
 
+    def _repr_html_(self) -> str:
+        from ssmopt.export.notebook import instance_html
+
+        return instance_html(self)
+
     def __repr__(self) -> str:
         return (
             f"Instance({self.name!r}: {self.n_tiles} tiles, {self.n_tensors} tensors, {self.n_cores} cores, "

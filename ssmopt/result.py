@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ssmopt.area import area_mm2
 from ssmopt.energy import energy_of, folded_sram_bytes_accessed, sram_bytes_accessed
+from ssmopt.errors import InputError
 from ssmopt.folded import FoldedSchedule
 from ssmopt.folding.expand import peak_memory_bytes
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.schedule import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 OPTIMAL, FEASIBLE, INFEASIBLE, UNKNOWN = "OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNKNOWN"
 
@@ -281,6 +285,41 @@ class Result:
             **({} if self.allocation is None else self.allocation.as_dict()),
             **({} if self.second is None else self.second.as_dict()),
         }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw cores and channels over time into axes (new ones by default), and return them.
+
+        Raises
+        ------
+        InputError
+            There is no schedule.
+        """
+        instance, schedule = self._shown()
+        return schedule.plot(instance, ax=ax, lower_bound=None if self.folded is not None else self.lower_bound)
+
+    def plot_memory(self, memory: int | str = 0, ax: Axes | None = None) -> Axes:
+        """Draw the bytes in a memory (number or id) over time into axes (new ones by default), and return them.
+
+        Raises
+        ------
+        InputError
+            There is no schedule, or no such memory.
+        """
+        instance, schedule = self._shown()
+        return schedule.plot_memory(instance, memory, ax=ax)
+
+    def _shown(self) -> tuple[Instance, Schedule]:
+        """What pictures show: of a periodic schedule the first and the last rounds."""
+        if self.folded is not None:
+            return self.folded.short, self.folded.schedule
+        if self.schedule is None:
+            raise InputError(f"there is no schedule of {self.instance.name!r} to draw: {self.status}")
+        return self.instance, self.schedule
+
+    def _repr_html_(self) -> str:
+        from ssmopt.export.notebook import result_html
+
+        return result_html(self)
 
     def __repr__(self) -> str:
         if self.makespan is None:

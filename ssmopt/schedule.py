@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssmopt.csr import IntArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ssmopt.instance import Instance
 
 
 def _empty() -> IntArray:
@@ -104,6 +110,12 @@ class Schedule:
         off_chip = (self.transfers.source < 0) | (self.transfers.target < 0)
         return int(tensor_bytes[self.transfers.tensor[off_chip]].sum())
 
+    def tile_memories(self, core_memory: IntArray) -> IntArray:
+        """Per tile: the memory that it runs in, given that of each core; every tile must run once."""
+        memory = np.empty(len(self.tiles), dtype=np.int64)
+        memory[self.tiles.tile] = core_memory[self.tiles.core]
+        return memory
+
     def occupancy(self, tensor_bytes: IntArray, memory: int) -> tuple[IntArray, IntArray]:
         """Bytes resident in a memory over time: the change times, and the bytes from each on."""
         mine = self.residencies.memory == memory
@@ -119,6 +131,44 @@ class Schedule:
         """Largest number of bytes resident at once in a memory."""
         _, level = self.occupancy(tensor_bytes, memory)
         return int(level.max(initial=0))
+
+    def plot(self, instance: Instance, *, ax: Axes | None = None, lower_bound: int | None = None) -> Axes:
+        """Draw cores and channels over time.
+
+        Parameters
+        ----------
+        instance
+            What is scheduled: it knows names and operators.
+        ax
+            Axes to draw into; None makes some with pyplot.
+        lower_bound
+            Cycles below which no schedule exists: drawn as a line.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes that were drawn into.
+        """
+        from ssmopt.export.axes import draw_gantt
+
+        return draw_gantt(instance, self, ax=ax, lower_bound=lower_bound)
+
+    def plot_memory(self, instance: Instance, memory: int | str = 0, *, ax: Axes | None = None) -> Axes:
+        """Draw the bytes in a memory (number or id) over time, against its capacity; otherwise as `plot`.
+
+        Raises
+        ------
+        InputError
+            There is no such memory.
+        """
+        from ssmopt.export.axes import draw_occupancy
+
+        return draw_occupancy(instance, self, memory=memory, ax=ax)
+
+    def _repr_html_(self) -> str:
+        from ssmopt.export.notebook import schedule_html
+
+        return schedule_html(self)
 
     def __repr__(self) -> str:
         return (

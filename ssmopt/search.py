@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssmopt.bounds import bounds_of
-from ssmopt.decode import decode_work
+from ssmopt.decode import decode_work, working_memories
 from ssmopt.heuristics.base import Heuristic, schedules_of
 from ssmopt.instance import Instance
 from ssmopt.neighbourhood import NeighbourhoodSearch
@@ -78,6 +78,9 @@ class Search:
             return
         if self.instance.n_tiles > EXACT_TILES:
             self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model"
+            return
+        if len(working_memories(self.instance)) > 1:
+            self.note = "; ".join(part for part in (self.note, "the exact model covers one memory only") if part)
             return
         share = _SHARE_OF_FEW if self.instance.n_tiles <= _FEW_TILES else _SHARE_OF_MANY
         # OR-Tools takes a while to import, and most calls never get here.

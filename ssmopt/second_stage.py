@@ -102,9 +102,11 @@ class _Stage:
         order = topological(
             self.instance, self.schedule.tiles.tile[np.argsort(self.schedule.tiles.start, kind="stable")]
         )
+        memories = self.schedule.tile_memories(self.instance.core_memory)
         for number, policy in enumerate(roomy_policies(self.instance)):
             if self.finished or self.stop.elapsed > limit:
                 return
+            policy = replace(policy, memories=memories)
             if self.then == "dram":
                 self.offer(decode(self.instance, order, policy, solver=self.schedule.solver))
             else:
@@ -120,7 +122,8 @@ class _Stage:
             smaller = replace(
                 self.instance, memory_capacity=np.minimum(self.instance.memory_capacity, max(capacity, 1))
             )
-            policy = roomy_policies(smaller)[number]
+            memories = self.schedule.tile_memories(self.instance.core_memory)
+            policy = replace(roomy_policies(smaller)[number], memories=memories)
             if self.offer(decode(smaller, order, policy, solver=self.schedule.solver)):
                 high = self.bytes_of(self.schedule)
             else:

@@ -15,6 +15,7 @@ from ssmopt.errors import CapacityError, InputError, nearest
 from ssmopt.files.text import PathLike
 from ssmopt.folding.solver import solve_periodic
 from ssmopt.heuristics.base import Heuristic
+from ssmopt.heuristics.owners import OWNERS
 from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
@@ -182,6 +183,8 @@ def run_solver(
             raise InputError("solver 'periodic' needs a problem: these tiles do not say what could be repeated")
         if target.layers > 1:
             raise InputError(f"solver 'periodic' schedules one layer, not {target.layers}", key="layers")
+        if target.hardware.memory_count > 1:
+            raise InputError(f"solver 'periodic' works in one memory; {target.hardware.name!r} has several")
         return solve_periodic(target, tiling, stop, on_progress)
     heuristic = HEURISTICS.get(solver)
     _check_defined(target, heuristic)
@@ -190,9 +193,10 @@ def run_solver(
         tiling = choice.tiling
     instance, note = _prepare(target, tiling, heuristic)
     search = Search(instance, solver, stop, on_progress, note)
-    if choice is not None and choice.tiling == instance.tiling and solver not in set(HEURISTICS) - {PIPELINED.name}:
+    maker = (OWNERS if OWNERS.applies_to(instance) else PIPELINED).name
+    if choice is not None and choice.tiling == instance.tiling and solver not in set(HEURISTICS) - {maker}:
         search.note = choice.describe()
-        search.offer(decode(instance, *choice.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
+        search.offer(decode(instance, *choice.variant.plan(instance), solver=maker), maker)
     if heuristic is not None:
         search.construct([heuristic])
         return search.result()
@@ -241,9 +245,9 @@ def will_be_periodic(target: Problem | Instance, tiling: Tiling | None, solver: 
 
 
 def _is_long(target: Problem | Instance) -> bool:
-    return (
-        isinstance(target, Problem) and target.seq_len > _LONG_PROMPT and target.scope == "block" and target.layers == 1
-    )
+    if not isinstance(target, Problem) or target.scope != "block" or target.layers > 1:
+        return False
+    return target.seq_len > _LONG_PROMPT and target.hardware.memory_count == 1
 
 
 def _noted(result: Result, note: str) -> Result:
@@ -255,7 +259,7 @@ def _starters(instance: Instance) -> list[Heuristic]:
     known = [h for h in HEURISTICS.values() if h.applies_to(instance) and not h.custom]
     if instance.n_tiles > _FEW_TILES:
         return [h for h in known if h.prescribe is None]
-    return sorted(known, key=lambda h: h.prescribe is not None)
+    return sorted(known, key=lambda h: (h.prescribe is not None, not h.several_memories))
 
 
 def _better_baseline(search: Search, problem: Problem, known: Sequence[Result]) -> Search:
@@ -305,6 +309,9 @@ def _check_defined(target: Problem | Instance, heuristic: Heuristic | None) -> N
     asked = target if isinstance(target, Problem) else target.problem
     if asked is not None and asked.form not in heuristic.forms:
         raise InputError(f"solver {heuristic.name!r} is not defined for the {asked.form} form")
+    memories = target.n_memories if isinstance(target, Instance) else target.hardware.memory_count
+    if heuristic.several_memories and memories < 2:
+        raise InputError(f"solver {heuristic.name!r} is for machines with several memories; this one has one")
     raise InputError(f"solver {heuristic.name!r} needs to know the operators of the tiles; {target.name!r} has none")
 
 
@@ -337,9 +344,10 @@ def tiling_for(problem: Problem, stop: Stop, on_progress: ProgressListener | Non
             on_progress(Progress(stop.elapsed, f"tiling {tried}: about {makespan:,}", None, floor))
 
     early, late = stop.after(_TILING_SHARE), stop.after(_TILING_SHARE_ALONE)
+    alone = problem.hardware.memory_count > 1
     return choose_tiling(
         problem,
-        should_stop=lambda tiles: late() if tiles > EXACT_TILES else early(),
+        should_stop=lambda tiles: late() if alone or tiles > EXACT_TILES else early(),
         on_candidate=report,
         spend=stop.spend,
     )

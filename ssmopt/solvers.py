@@ -16,6 +16,7 @@ from ssmopt.heuristics.fusion import FUSE_ALL, FUSION_SCHEMES
 from ssmopt.heuristics.heft import HEFT
 from ssmopt.heuristics.layer_by_layer import LAYER_BY_LAYER, LAYER_BY_LAYER_REUSE
 from ssmopt.heuristics.mem_aware import MEM_AWARE
+from ssmopt.heuristics.owners import OWNERS
 from ssmopt.heuristics.pipelined import PIPELINED
 
 Registered = TypeVar("Registered", bound=Function)
@@ -31,6 +32,7 @@ _HEURISTICS = {
         FUSE_BLOCK,
         PIPELINED,
         HEFT,
+        OWNERS,
     )
 }
 

@@ -46,6 +46,17 @@ def random_instance(seed: int) -> Instance:
     return _build(draft, seed)
 
 
+def large_instance(seed: int, n_tiles: int) -> Instance:
+    """A larger instance of the same kind, in half of the cases with up to eight tiles that add into one tensor."""
+    rng = random.Random(seed)
+    draft = _Draft(rng)
+    adding = set(rng.sample(range(n_tiles), min(n_tiles, rng.choice((0, 0, 3, 5, 8)))))
+    for tile in range(n_tiles):
+        _add_tile(draft, tile, adding)
+    _choose_outputs(draft)
+    return _build(draft, seed)
+
+
 def _adding_tiles(rng: random.Random, n_tiles: int) -> set[int]:
     """In about a third of the instances (of enough tiles) two or three tiles that add into one tensor."""
     if n_tiles < 2 or rng.random() < 0.55:

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from ssmopt.hardware import KERNELS, OPERATIONS, Channel, CoreGroup, Hardware, Memory
 from ssmopt.model import Model
 from ssmopt.problem import FORMS, INITIAL_STATES, SCOPES, Dtype, Problem
+from ssmopt.solvers import HEURISTICS
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
+
+OF_ONE_MEMORY = tuple(name for name, heuristic in HEURISTICS.items() if not heuristic.several_memories)
+"""Heuristics for machines whose cores share a memory."""
 
 ONE_EACH = dict.fromkeys(OPERATIONS, 1)
 
@@ -30,6 +34,16 @@ def core_group(
 ) -> CoreGroup:
     """A group of cores, by default one small array that runs everything."""
     return CoreGroup(name, "sram", rows, columns, count, runs, overhead, op_cycles or ONE_EACH)
+
+
+def private_hardware(cores: int, capacity: int = 10**9, *, per_memory: int = 1, joined: bool = True) -> Hardware:
+    """Cores, so many to a memory, with an interconnect between the memories unless they are not to be joined."""
+    channels = [
+        Channel("dma", 16, ("dram", "sram")),
+        *([Channel("noc", 8, ("sram",), 2)] if joined and cores > per_memory else []),
+    ]
+    group = core_group(count=cores, overhead=2)
+    return Hardware("private", 1.0, (Memory("sram", capacity, cores // per_memory),), (group,), tuple(channels))
 
 
 @st.composite

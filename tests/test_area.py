@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_problems import core_group, hardware
 
@@ -49,6 +49,7 @@ def test_other_splits_by_hand(fraction: str, share: str, expected: tuple[int, in
     assert (model.sram_for(a, m), model.processing_elements_for(a, m), model.bandwidth_for(a)) == expected
 
 
+@settings(deadline=None)
 @given(
     st.fractions(Fraction(1, 1000), 4, max_denominator=1000),
     st.fractions(Fraction(1, 1000), Fraction(999, 1000), max_denominator=1000),

@@ -22,11 +22,15 @@ YAML, JSON = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL) for kind in (
 
 
 def test_the_yaml_files(tmp_path: Path) -> None:
-    model, hardware, instance, tiling = YAML
+    model, hardware, private, instance, tiling = YAML
     for name, text in (("model", model), ("hardware", hardware), ("instance", instance)):
         (tmp_path / f"{name}.yaml").write_text(text)
     assert library.load_model(tmp_path / "model.yaml") == library.load_model("mamba-130m")
     assert len(library.load_hardware(tmp_path / "hardware.yaml").cores) == 2
+    head = "".join(line for line in hardware.splitlines(keepends=True) if line.startswith(("clock_ghz", "op_cycles")))
+    (tmp_path / "private.yaml").write_text(head + private)
+    ours, known = library.load_hardware(tmp_path / "private.yaml"), library.load_hardware("marca-32core-private")
+    assert (ours.memories, ours.cores, ours.channels) == (known.memories, known.cores, known.channels)
     problem, none = library.load_problem(tmp_path / "instance.yaml")
     assert none is None
     assert problem.hardware.memories[0].capacity == 6 << 20

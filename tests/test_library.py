@@ -96,6 +96,12 @@ def test_hardware_facts() -> None:
         assert sum(core.count * core.processing_elements for core in hardware.cores) == 8192
         assert (hardware.area_mm2, hardware.dram_pj_per_bit, hardware.clock_ghz) == (222, 7, 1)
     assert [core.count for core in many.cores] == [32]
+    private = library.load_hardware("marca-32core-private")
+    assert [(memory.capacity, memory.count) for memory in private.memories] == [(768 << 10, 32)]
+    assert private.capacity_bytes == 24 << 20
+    assert private.cores == many.cores
+    assert [(channel.bandwidth, channel.lanes) for channel in private.channels] == [(256, 1), (256, 32)]
+    assert [channel.connects for channel in private.channels] == [("dram", "sram"), ("sram",)]
     assert vector.memories[0].capacity == 1 << 19
     assert vector.channels[0].bandwidth == 400
     assert [(core.runs, core.rows, core.columns) for core in vector.cores] == [

@@ -37,6 +37,9 @@ def test_data_and_schemas_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
         assert expected <= names
     assert "ssmopt/data/instances/best_known.csv" in names
     assert {f"ssmopt/schemas/{file.name}" for file in (ROOT / "ssmopt" / "schemas").glob("*.json")} <= names
+    page = [file.name for file in (ROOT / "ssmopt/export/report").iterdir() if file.suffix in (".js", ".css", ".html")]
+    assert page
+    assert {f"ssmopt/export/report/{name}" for name in page} <= names
     assert "ssmopt/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 

@@ -25,6 +25,12 @@ def test_the_script_of_the_readme_is_the_example() -> None:
     assert len(script.splitlines()) < 20
 
 
+def test_the_model_of_the_readme_is_one(tmp_path: Path) -> None:
+    (model,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my-model.yaml").write_text(model)
+    assert library.load_model(tmp_path / "my-model.yaml").d_inner == 1024
+
+
 def test_the_example_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(EXAMPLE)], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300

@@ -38,7 +38,7 @@ FIELDS = (
     "wall_seconds", "valid",
 )  # fmt: skip
 
-OF_SHORT_PROMPTS = [name for name in SOLVERS if name != "periodic"]
+OF_SHORT_PROMPTS = [name for name in SOLVERS if name not in ("periodic", "owners")]
 """Solvers that schedule anything; a few tokens are nothing that repeats itself."""
 
 
@@ -356,10 +356,23 @@ def test_a_memory_that_is_too_small_is_an_error_with_the_number() -> None:
         ssmopt.solve(tiny(hardware=ssmopt.load_hardware("tiny").override("sram", 16)), time_limit=5)
 
 
-def test_private_memories_are_refused() -> None:
+@pytest.mark.parametrize("solver", ["auto", "cpsat", "lns", "heft"])
+def test_private_memories_are_scheduled_without_the_exact_model(solver: str) -> None:
     two = {"memories": {"m": 9, "n": 9}, "cores": {"c": "m", "d": "n"}, "channels": {"dma": (1, 1, "dram m n")}}
-    with pytest.raises(InputError, match=r"several memories \(m, n\)"):
-        ssmopt.solve(make_instance({"a": (1, "", "x", "")}, {"x": (1, "output")}, **two), time_limit=5)
+    tiles = {"a": (1, "w", "x", ""), "b": (4, "w", "y", ""), "c": (4, "x", "z", "")}
+    tensors = {"w": (1, "weight"), "x": (1, "intermediate"), "y": (1, "output"), "z": (1, "output")}
+    result = ssmopt.solve(make_instance(tiles, tensors, **two), solver=solver, work_limit=0.001)
+    assert result.schedule is not None
+    assert result.status in ("OPTIMAL", "FEASIBLE")
+    if solver != "heft" and result.status == "FEASIBLE":
+        assert "the exact model covers one memory only" in result.note or solver == "lns"
+
+
+def test_private_memories_are_refused_by_the_periodic_solver() -> None:
+    machine = ssmopt.load_hardware("marca-32core-private")
+    problem = ssmopt.Problem("p", ssmopt.load_model("mamba-tiny"), machine, 9)
+    with pytest.raises(InputError, match="works in one memory"):
+        ssmopt.solve(problem, solver="periodic", time_limit=5)
 
 
 @pytest.mark.parametrize("solver", ["A", "AS", "A-BS"])

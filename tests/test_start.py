@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from random_instances import random_instance
 from random_orders import searched
+from small_problems import OF_ONE_MEMORY
 
 import ssmopt
 from ssmopt.errors import InputError
@@ -52,7 +53,7 @@ def makespan_in(path: Path) -> int:
     return int(json.loads(path.read_text())["makespan"])
 
 
-@pytest.mark.parametrize("solver", ["auto", "cpsat", *HEURISTICS])
+@pytest.mark.parametrize("solver", ["auto", "cpsat", *OF_ONE_MEMORY])
 def test_no_solver_is_worse_than_what_it_starts_from(
     problem: ssmopt.Problem, slow: Path, tmp_path: Path, solver: str
 ) -> None:

@@ -94,11 +94,12 @@ def _policies(instance: Instance, schedule: Schedule, clock: Budget) -> Iterator
     plan = None if heuristic is None else next(iter(heuristic.plans(instance)), None)
     groups = None if plan is None or isinstance(plan, Schedule) else plan[1].groups
     order, share = _order(instance, schedule), int(instance.memory_capacity.max()) // 16
+    memories = schedule.tile_memories(instance.core_memory)
     ranked: list[tuple[int, int, Policy]] = []
     for number, (reserve, deferred) in enumerate(_ROOMS):
         if ranked and clock.stopped():
             break
-        policy = Policy(groups, share * reserve, share * deferred)
+        policy = Policy(groups, share * reserve, share * deferred, memories=memories)
         makespan = decode(instance, order, policy).makespan
         if makespan <= schedule.makespan:
             yield policy

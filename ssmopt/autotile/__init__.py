@@ -1,6 +1,6 @@
 """Choose a tiling by decoding depth-first schedules of candidates."""
 
+from ssmopt.autotile.candidates import TilingChoice
 from ssmopt.autotile.choice import choose_tiling
-from ssmopt.autotile.search import TilingChoice
 
 __all__ = ["TilingChoice", "choose_tiling"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from ssmopt.autotile.candidates import TilingChoice
 from ssmopt.autotile.fitting import least_practical_capacity, most_tiles, tiling_that_fits, too_small
 from ssmopt.autotile.points import capacity_bytes
-from ssmopt.autotile.search import TilingChoice, search_tilings
+from ssmopt.autotile.private import PrivateSearch, search_private
+from ssmopt.autotile.search import search_tilings
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
 from ssmopt.heuristics.fuse_block import BlockVariant
+from ssmopt.heuristics.owners import OwnersVariant
 from ssmopt.heuristics.places import BlockOrder
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
@@ -46,6 +49,8 @@ def choose_tiling(
     CapacityError
         Under every tiling some tile does not fit the memory, or only tilings of too many tiles fit it.
     """
+    if problem.hardware.memory_count > 1:
+        return _of_several_memories(problem, should_stop=should_stop, on_candidate=on_candidate, spend=spend)
     least, capacity = least_capacity(problem), capacity_bytes(problem)
     if least.n_bytes > capacity:
         raise too_small(problem, least, capacity)
@@ -55,6 +60,28 @@ def choose_tiling(
     except CapacityError:
         return fitted or _fitted(problem, capacity) or _of_few_tiles(problem, capacity, least)
     return found if fitted is None or found.makespan <= fitted.makespan else fitted
+
+
+def _of_several_memories(
+    problem: Problem,
+    *,
+    should_stop: Callable[[int], bool] | None,
+    on_candidate: Callable[[int, int], None] | None,
+    spend: Callable[[float], None] | None,
+) -> TilingChoice:
+    """The best tiling in which each memory owns channels; where none fits, a coarse one that does."""
+    least = least_capacity(problem)
+    capacity = max(memory.capacity for memory in problem.hardware.memories)
+    if least.n_bytes > capacity:
+        raise too_small(problem, least, capacity)
+    search = PrivateSearch.of(problem, should_stop=should_stop, on_candidate=on_candidate, spend=spend)
+    try:
+        return search_private(problem, search)
+    except CapacityError:
+        tiling = tiling_that_fits(problem, capacity)
+        instance = build_tiles(one_layer(problem), tiling)
+        makespan = decode(instance, *OwnersVariant().plan(instance)).makespan
+        return TilingChoice(tiling, OwnersVariant(), problem.layers * makespan, 1)
 
 
 def _fitted(problem: Problem, capacity: int) -> TilingChoice | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from ssmopt.autotile.candidates import Candidate, TilingChoice, TilingPoint, Variant
 from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import AXES, Point, capacity_bytes, neighbours
 from ssmopt.autotile.starts import SHARES, first_points
@@ -17,7 +17,6 @@ from ssmopt.heuristics.fuse_block import ROOMS, BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ORDERS, FIRST_ROOM, MORE_ROOM, OVERLAPPED, all_orders
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
-from ssmopt.tiling import Tiling
 from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles, one_layer
 
@@ -48,34 +47,6 @@ _DESCENTS = 3
 
 _LESS_MEMORY = (2, 4)
 """It also begins where it would with a half and a quarter of the memory: what suits less may suit more."""
-
-
-@dataclass(frozen=True)
-class TilingChoice:
-    """A tiling, and how it was found.
-
-    Attributes
-    ----------
-    tiling
-        The choice.
-    variant
-        The order and policy with which it was decoded.
-    makespan
-        Estimated makespan in cycles: decoded, or extrapolated for long prompts.
-    candidates
-        How many pairs of a tiling and an order were looked at.
-    """
-
-    tiling: Tiling
-    variant: BlockVariant
-    makespan: int
-    candidates: int
-
-    def describe(self) -> str:
-        """How it was found, in one line."""
-        order = self.variant.order
-        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(n for n in ("mixed", "overlap") if getattr(order, n))]
-        return f"tiling: shortest decoded of {self.candidates:,} candidates, depth first with " + ", ".join(parts)
 
 
 def search_tilings(
@@ -116,16 +87,10 @@ Cost = tuple[int, int]
 """Makespan, and number of tiles."""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A tiling, and the order and policy that it is decoded with."""
-
-    point: Point
-    variant: BlockVariant
-
-
 class TilingSearch:
     """Candidates tried, and the best so far."""
+
+    axes: tuple[str, ...] = ("room", "order", *AXES)
 
     def __init__(
         self,
@@ -150,7 +115,7 @@ class TilingSearch:
         self.few_tiles = min(max(_MAX_TILES, _MAX_TILES_PER_TOKEN * problem.seq_len), _MOST_TILES)
         self.max_tiles = self.few_tiles
         self.most_decoded, self.most_uses = _MAX_DECODED, _MAX_USES
-        self.unfit: set[Point] = set()
+        self.unfit: set[TilingPoint] = set()
         self.rate = dram_bytes_per_cycle(problem.hardware)
         model, size = problem.model, problem.dtype.weights
         self.weight_bytes = 0 if problem.scope == "state-update" else 3 * model.d_inner * model.d_model * size
@@ -212,6 +177,7 @@ class TilingSearch:
                 start, cost = candidate, other
         if start is None or self.finished:
             return start
+        assert isinstance(start.variant, BlockVariant)
         roomy = Candidate(point, BlockVariant(start.variant.order, *MORE_ROOM))
         other = self.cost_of(roomy, cost)
         return roomy if other is not None and cost is not None and other < cost else start
@@ -229,7 +195,7 @@ class TilingSearch:
         improved = True
         while improved and not self.finished:
             improved = False
-            for axis in ("room", "order", *AXES):
+            for axis in self.axes:
                 for candidate in self._along(here, axis):
                     if self.finished:
                         return
@@ -238,9 +204,11 @@ class TilingSearch:
                         here, cost, improved = candidate, other, True
 
     def _along(self, here: Candidate, axis: str) -> Iterator[Candidate]:
-        variant = here.variant
+        variant, point = here.variant, here.point
+        assert isinstance(variant, BlockVariant)
+        assert isinstance(point, Point)
         if axis == "order":
-            overlapped = all_orders(overlap=True) if self._overlaps(here.point) else ()
+            overlapped = all_orders(overlap=True) if self._overlaps(point) else ()
             for order in (*all_orders(), *overlapped):
                 yield dataclasses.replace(here, variant=dataclasses.replace(variant, order=order))
         elif axis == "room":
@@ -248,8 +216,8 @@ class TilingSearch:
                 room = BlockVariant(variant.order, reserve, deferred)
                 yield dataclasses.replace(here, variant=room)
         else:
-            for point in neighbours(self.problem, here.point, axis):
-                yield dataclasses.replace(here, point=point)
+            for near in neighbours(self.problem, point, axis):
+                yield dataclasses.replace(here, point=near)
 
     def cost_of(self, candidate: Candidate, limit: Cost | None) -> Cost | None:
         """Makespan and tiles of a candidate; None when it does not fit, or at least the makespan is above the limit."""
@@ -274,18 +242,18 @@ class TilingSearch:
                 self.on_candidate(self.tried, makespan)
         return cost
 
-    def _admits(self, _point: Point) -> bool:
+    def _admits(self, _point: TilingPoint) -> bool:
         """Whether a point is looked at."""
         return True
 
-    def _reloading(self, point: Point) -> int:
+    def _reloading(self, point: TilingPoint) -> int:
         """Cycles that transfers take at least: with tokens outermost, all weights beyond the memory for each tile."""
         if point.loop_order == "channels":
             return 0
         times = -(-self.problem.seq_len // period_tokens(self.problem, point))
         return self.layers * times * max(0, self.weight_bytes - capacity_bytes(self.problem)) // self.rate
 
-    def _instance(self, point: Point, limit: Cost | None) -> Instance | None:
+    def _instance(self, point: TilingPoint, limit: Cost | None) -> Instance | None:
         """The tiles of the first few token tiles; None when the point does not fit or cannot be better."""
         tokens = self._decoded_tokens(point)
         instance = self._built(point, tokens)
@@ -296,7 +264,7 @@ class TilingSearch:
             return None
         return instance
 
-    def _built(self, point: Point, tokens: int) -> Instance | None:
+    def _built(self, point: TilingPoint, tokens: int) -> Instance | None:
         """The tiles of so many tokens; None when one does not fit or there are too many."""
         tiling = point.tiling(self.problem)
         short = dataclasses.replace(self.problem, seq_len=tokens)
@@ -326,7 +294,7 @@ class TilingSearch:
         work = self._work(instance) + (self._work(instance) - self._work(fewer)) * beyond // period
         return max(makespan + (makespan - shorter) * beyond // period, work)
 
-    def _decoded_tokens(self, point: Point) -> int:
+    def _decoded_tokens(self, point: TilingPoint) -> int:
         """How many tokens are decoded: all, or the first few token tiles where those are too many."""
         period = period_tokens(self.problem, point)
         # With channels outermost, what has to stay grows with the prompt: there is nothing to extrapolate.
@@ -338,14 +306,14 @@ class TilingSearch:
         few = tiles * _PERIODS * period // self.problem.seq_len <= _MAX_DECODED
         return (_PERIODS if few else _PERIODS - 1) * period
 
-    def _decode(self, instance: Instance, variant: BlockVariant, cutoff: int | None) -> int | None:
+    def _decode(self, instance: Instance, variant: Variant, cutoff: int | None) -> int | None:
         """Makespan of all layers; None when the transfers of all alone take the cutoff."""
         self.spent += instance.n_tiles + _uses(instance)
         if self.spend is not None:
             self.spend(decode_work(instance))
         if self.layers > 1:
             # Stores that wait for the very end would hide what every layer but the last has to pay.
-            variant = dataclasses.replace(variant, deferred=0)
+            variant = variant.immediate()
             cutoff = None if cutoff is None else -(-cutoff // self.layers)
         schedule = decode_below(instance, *variant.plan(instance), cutoff=cutoff)
         if schedule is None or self.layers == 1:
@@ -367,7 +335,7 @@ class TilingSearch:
         return self.layers * int(instance.duration[:, int(instance.core_kind[0])].sum()) // instance.n_cores
 
 
-def period_tokens(problem: Problem, point: Point) -> int:
+def period_tokens(problem: Problem, point: TilingPoint) -> int:
     """Tokens after which a schedule repeats itself: a token tile, or as many chunks as it takes."""
     chunk = problem.model.chunk_size if problem.form == "chunked" else 1
     return -(-point.tokens // chunk) * chunk

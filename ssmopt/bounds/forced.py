@@ -99,7 +99,7 @@ class Forced:
 
 def forced_traffic(problem: Problem, graph: OperatorGraph) -> Forced:
     """Bytes moved to and from DRAM beyond the compulsory ones, whatever the tiling and the order."""
-    capacity = sum(memory.capacity for memory in problem.hardware.memories)
+    capacity = problem.hardware.capacity_bytes
     barrier = _barrier(problem)
     if barrier is None:
         return Forced(0, ())

@@ -60,7 +60,7 @@ def _graph_bounds(problem: Problem, graph: OperatorGraph) -> list[Bound]:
     forced = forced_traffic(problem, graph)
     forced_bytes = layers * forced.n_bytes
     if forced_bytes > 0:
-        capacity = sum(memory.capacity for memory in problem.hardware.memories)
+        capacity = problem.hardware.capacity_bytes
         reason = f"{traffic}, and {forced_bytes:,} bytes that {capacity:,} bytes of SRAM force"
         cycles = ceil(Fraction(loaded + stored + forced_bytes, rate))
         bounds.append(Bound(cycles, f"{reason}: {', '.join(forced.where)}"))

@@ -65,9 +65,7 @@ def explain(
         say_json({**explanation.as_dict(), "note": found.note})
         return
     makespan = found.schedule.makespan
-    spent = [f"{name} {percent(cycles / max(makespan, 1))}" for name, cycles in explanation.chain_cycles.items()]
-    if explanation.chain_wait:
-        spent.append(f"held back {percent(explanation.chain_wait / makespan)}")
+    spent = [f"{name} {percent(share)}" for name, share in explanation.chain_shares()]
     say(
         pairs(
             [

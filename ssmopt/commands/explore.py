@@ -269,7 +269,13 @@ def _speedup(ratio: float | None, over: str) -> str:
 
 def _as_csv(found: Exploration) -> str:
     text = io.StringIO()
-    rows = [row.as_dict() for row in found.rows]
+    rows = []
+    for row in found.rows:
+        fields = row.as_dict()
+        del fields["parts"]
+        fields["makespans"] = " ".join(str(result.makespan) for result in row.results)
+        fields["tilings"] = "; ".join(str(result.as_dict()["tiling"]) for result in row.results)
+        rows.append(fields)
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -71,7 +71,11 @@ def hardware_summary(hardware: Hardware) -> Entry:
             else f"{core.id} {core.rows}x{core.columns}"
             for core in hardware.cores
         ),
-        "memories": _joined([f"{memory.id} {size(memory.capacity)}" for memory in hardware.memories]),
+        "memories": _joined([
+            f"{memory.count} x {memory.id} {size(memory.capacity)}" if memory.count > 1
+            else f"{memory.id} {size(memory.capacity)}"
+            for memory in hardware.memories
+        ]),
         "channels": ", ".join(
             f"{channel.id} {channel.bandwidth} bytes/cycle" + (f" x {channel.lanes} lanes" if channel.lanes > 1 else "")
             for channel in hardware.channels

@@ -11,6 +11,7 @@ import typer
 
 from ssmopt.commands.target import Target, load_target
 from ssmopt.errors import InputError
+from ssmopt.folded import FoldedSchedule
 from ssmopt.instance import Instance
 from ssmopt.schedule import Schedule
 
@@ -80,16 +81,20 @@ def load_scheduled(
     folded = read_folded(file, target.what) if isinstance(target.what, Problem) else None
     if folded is not None:
         check_folded(folded)
-        tokens = folded.short.problem.seq_len if folded.short.problem is not None else 0
-        note = (
-            f"periodic: {folded.makespan:,} cycles in all; shown are {tokens:,} of {folded.problem.seq_len:,} tokens, "
-            f"of which a round of {folded.round_tokens:,} tokens is repeated every {folded.period:,} cycles"
-        )
-        return Scheduled(target, folded.short, folded.schedule, note)
+        return Scheduled(target, folded.short, folded.schedule, folded_note(folded))
     tiles = target.instance(read_schedule_tiling(file))
     found = read_schedule(file, tiles)
     check(tiles, found)
     return Scheduled(target, tiles, found)
+
+
+def folded_note(folded: FoldedSchedule) -> str:
+    """What the reader of a picture of a periodic schedule must know."""
+    tokens = 0 if folded.short.problem is None else folded.short.problem.seq_len
+    return (
+        f"periodic: {folded.makespan:,} cycles in all; shown are {tokens:,} of {folded.problem.seq_len:,} tokens, "
+        f"of which a round of {folded.round_tokens:,} tokens is repeated every {folded.period:,} cycles"
+    )
 
 
 def _target_of(file: str, sram: str | None, layers: str | None) -> Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +25,13 @@ from ssmopt.commands.options import (
 )
 from ssmopt.commands.output import exit_code, pairs, result_rows, say, say_json
 from ssmopt.commands.progress import showing_progress
+from ssmopt.commands.scheduled import folded_note
 from ssmopt.commands.target import file_stem, load_target
 from ssmopt.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from ssmopt.instance import Instance
+    from ssmopt.schedule import Schedule
 
 
 def solve(
@@ -81,13 +86,26 @@ def solve(
             show_default=False,
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE", help="Also write an interactive HTML report ('ssmopt report' has more in it).",
+            show_default=False,
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace", metavar="FILE", help="Also write a trace for Perfetto (.json or .json.gz).", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
     """Find a good schedule and prove how good it is.
 
     Writes the schedule and a picture of it into the current folder.
-    With --json only the files that --output, --plot and --export name.
+    With --json only the files that options name.
     Ctrl-C stops the search and keeps the best schedule so far.
 
     [bold]Examples[/bold]
@@ -101,6 +119,8 @@ def solve(
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --then sram[/cyan]
 
     [cyan]$ ssmopt solve --model mamba-2.8b --hardware marca --seq-len 256 -o best.json --plot best.svg[/cyan]
+
+    [cyan]$ ssmopt solve mamba-130m-marca-L64 --report report.html --trace trace.json.gz[/cyan]
 
     [cyan]$ ssmopt solve mamba-130m-marca-L64 --start mamba-130m-marca-L64.schedule.json --time-limit 600[/cyan]
 
@@ -137,9 +157,13 @@ def solve(
         plot = Path(f"{stem}.schedule.png")
     if plot is not None:
         plot_format(plot)
+    if trace is not None:
+        from ssmopt.export.trace import check_trace_name
+
+        check_trace_name(trace)
     if export is not None and start is None and will_be_periodic(target.what, target.tiling, solver):
         raise InputError("a periodic schedule has no tile instance of its own to export", key="--export")
-    for file in (output, plot, export):
+    for file in (output, plot, export, report, trace):
         if file is not None:
             check_writable(file)
 
@@ -162,6 +186,9 @@ def solve(
                 # The first and the last rounds; those in between are like one of them.
                 save_plot(plot, result.folded.short, result.folded.schedule)
                 written.append(plot)
+            written += write_views(
+                report, trace, result.folded.short, result.folded.schedule, folded_note(result.folded)
+            )
         elif result.schedule is not None:
             if output is not None:
                 write_schedule(output, result.instance, result.schedule, status=result.status, bound=result.bound)
@@ -172,11 +199,27 @@ def solve(
             if plot is not None:
                 save_plot(plot, result.instance, result.schedule, lower_bound=result.lower_bound)
                 written.append(plot)
+            written += write_views(report, trace, result.instance, result.schedule, result.note)
         if as_json:
             say_json(result.as_dict())
         else:
             say(pairs([*result_rows(result), *(("wrote", str(file)) for file in written)]))
     raise typer.Exit(exit_code([result], [signals.number]))
+
+
+def write_views(
+    report: Path | None, trace: Path | None, instance: Instance, schedule: Schedule, note: str
+) -> list[Path]:
+    """Write the report and the trace that are asked for, and say which."""
+    if report is not None:
+        from ssmopt.export.report import save_report
+
+        save_report(report, instance, schedule, note=note)
+    if trace is not None:
+        from ssmopt.export.trace import write_trace
+
+        write_trace(trace, instance, schedule)
+    return [file for file in (report, trace) if file is not None]
 
 
 def budget(time_limit: float | None, work_limit: float | None) -> str:

@@ -5,7 +5,7 @@ to which, what is dropped and loaded again, and how far ahead each load may run;
 and transfer gets its start. Heuristics, warm starts and searches all go through `decode`.
 """
 
-from ssmopt.decode.decoder import decode, decode_below, decode_work
+from ssmopt.decode.decoder import decode, decode_below, decode_work, working_memories
 from ssmopt.decode.policy import Policy
 
-__all__ = ["Policy", "decode", "decode_below", "decode_work"]
+__all__ = ["Policy", "decode", "decode_below", "decode_work", "working_memories"]

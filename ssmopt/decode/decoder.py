@@ -6,6 +6,7 @@ import numpy as np
 
 from ssmopt.csr import IntArray
 from ssmopt.decode.policy import Policy
+from ssmopt.decode.private import decode_private
 from ssmopt.decode.retention import Segments, Uses, decide_retention
 from ssmopt.decode.timing import Timing, run
 from ssmopt.errors import InputError
@@ -23,7 +24,7 @@ def decode(instance: Instance, order: IntArray, policy: Policy | None = None, *,
     Parameters
     ----------
     instance
-        Tiles whose tensors live in one memory.
+        The tiles; where their tensors may live in several memories, see `ssmopt.decode.private`.
     order
         Shape (tiles,): every tile once, each after the tiles whose results it reads.
     policy
@@ -36,7 +37,7 @@ def decode(instance: Instance, order: IntArray, policy: Policy | None = None, *,
     CapacityError
         A tile does not fit its memory.
     InputError
-        The order is no topological order, or tensors live in several memories.
+        The order is no topological order, or a memory in use has no channel to DRAM.
     """
     schedule = decode_below(instance, order, policy, cutoff=None, solver=solver)
     assert schedule is not None
@@ -55,9 +56,14 @@ def decode_below(
     """
     instance.check_capacity()
     _check_order(instance, order)
-    memory = working_memory(instance)
-    capacity = int(instance.memory_capacity[memory])
     policy = policy or Policy()
+    memories = working_memories(instance)
+    if len(memories) > 1:
+        return decode_private(instance, order, policy, cutoff=cutoff, solver=solver)
+    memory = int(memories[0]) if len(memories) else 0
+    if len(memories) and not any(DRAM in ends and memory in ends for ends in instance.channel_connects):
+        raise InputError(f"no channel connects DRAM and memory {instance.memory_ids[memory]!r}")
+    capacity = int(instance.memory_capacity[memory])
     uses, segments = decide_retention(instance, order, capacity, policy)
     if cutoff is not None and _traffic_cycles(instance, memory, segments) >= cutoff:
         return None
@@ -82,27 +88,12 @@ def _traffic_cycles(instance: Instance, memory: int, segments: Segments) -> int:
     return int(cycles) // int(instance.channel_lanes[channels].sum())
 
 
-def working_memory(instance: Instance) -> int:
-    """The one memory that tensors with bytes live in.
-
-    Raises
-    ------
-    InputError
-        Such tensors are touched by tiles of cores with different memories, or no channel reaches DRAM.
-    """
+def working_memories(instance: Instance) -> IntArray:
+    """The memories that tensors with bytes may live in: those of cores that can run a tile with such tensors."""
     sized = np.zeros(instance.n_tiles, dtype=np.bool_)
     for rows in (instance.inputs, instance.writes):
         sized[rows.rows()[instance.tensor_bytes[rows.indices] > 0]] = True
-    used = np.flatnonzero(instance.tile_memories[sized].any(axis=0))
-    if len(used) > 1:
-        names = ", ".join(instance.memory_ids[m] for m in used)
-        raise InputError(f"tensors of {instance.name!r} live in several memories ({names}); only one is supported")
-    if len(used) == 0:
-        return 0
-    memory = int(used[0])
-    if not any(DRAM in ends and memory in ends for ends in instance.channel_connects):
-        raise InputError(f"no channel connects DRAM and memory {instance.memory_ids[memory]!r}")
-    return memory
+    return np.flatnonzero(instance.tile_memories[sized].any(axis=0))
 
 
 def _check_order(instance: Instance, order: IntArray) -> None:

@@ -21,6 +21,9 @@ class Policy:
         by tiles of different groups. None keeps everything that fits.
     kept
         Shape (tensors,), or None: tensors that groups do not concern.
+    memories
+        Shape (tiles,), or None: the memory that each tile runs in, on machines where several hold tensors. None lets
+        every tile run where it ends first. Amounts of bytes hold for each memory.
     window
         How many positions a load may be ahead of its first use, and a store give way to others behind its last; None
         for as far as there is room.
@@ -39,3 +42,4 @@ class Policy:
     prefetch: bool = True
     kept: npt.NDArray[np.bool_] | None = None
     window: int | None = None
+    memories: IntArray | None = None

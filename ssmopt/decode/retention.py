@@ -194,18 +194,34 @@ def _next_over(profile: IntArray, limit: IntArray, start: int) -> int:
 
 
 def _evict(uses: Uses, size: IntArray, dropped: BoolArray, profile: IntArray, limit: IntArray, lag: int) -> None:
-    """Drop, wherever the profile exceeds the limit, the idle tensor whose next use is furthest away (Belady, 1966).
-
-    A gap is dropped from its beginning on: what will not be kept until its next use need not be kept at all.
-    """
+    """Drop, wherever the profile exceeds the limit, the idle tensor whose next use is furthest away (Belady, 1966)."""
     gap = np.flatnonzero(~uses.first & ~dropped)
     gap = gap[uses.position[gap] - uses.position[gap - 1] > 1 + lag]
-    gap = gap[np.lexsort((gap, -size[gap], uses.position[gap], uses.position[gap - 1]))]
-    begin, end = uses.position[gap - 1] + lag, uses.position[gap]
+    chosen = evict_gaps(uses.position[gap - 1] + lag, uses.position[gap], size[gap], profile, limit)
+    dropped[gap[chosen]] = True
+
+
+def evict_gaps(after: IntArray, before: IntArray, n_bytes: IntArray, profile: IntArray, limit: IntArray) -> BoolArray:
+    """Choose the gaps to drop so that the profile, which is changed, exceeds the limit nowhere; furthest end first.
+
+    A gap is dropped from its beginning on: what will not be kept until its next use need not be kept at all.
+
+    Parameters
+    ----------
+    after, before
+        Per gap: the positions between which (both excluded) a tensor is idle.
+    n_bytes
+        Per gap: bytes of the tensor.
+    profile, limit
+        Per position: bytes accounted for with every gap, and how many there may be; no less than without any.
+    """
+    dropped = np.zeros(len(after), dtype=np.bool_)
+    gap = np.lexsort((np.arange(len(after)), -n_bytes, before, after))
+    begin, end = after[gap], before[gap]
     # Pieces of one tensor often wait between the same two tiles: they are one entry of the heap.
     heads = np.flatnonzero(_changes(begin, end))
     ends_at, begins_at = end[heads], begin[heads]
-    sizes, tails = size[gap].tolist(), np.append(heads[1:], len(gap)).tolist()
+    sizes, tails = n_bytes[gap].tolist(), np.append(heads[1:], len(gap)).tolist()
     idle: list[tuple[int, int, int, int]] = []
     seen = 0
     over = _next_over(profile, limit, 0)
@@ -230,6 +246,7 @@ def _evict(uses: Uses, size: IntArray, dropped: BoolArray, profile: IntArray, li
         over = _next_over(profile, limit, over + 1)
     # Gaps that ended before an overflow stay in the heap, but only behind those that end later: the furthest next use
     # comes first, and a position without enough live gaps cannot exceed a limit that is at least its own need.
+    return dropped
 
 
 def _segments(instance: Instance, uses: Uses, dropped: BoolArray) -> Segments:
@@ -293,7 +310,7 @@ def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacit
     segments.begin[load] = np.repeat(begin, np.diff(np.append(heads, len(load))))
 
 
-def _extend_release(profile: IntArray, capacity: int, n_bytes: int, start: int, end: int) -> int:
+def extend_release(profile: IntArray, capacity: int, n_bytes: int, start: int, end: int) -> int:
     """Add ``n_bytes`` from ``start`` on while room lasts, before ``end``; returns the last position reached."""
     room, stop, block = capacity - n_bytes, start, 32
     while stop < end:
@@ -322,7 +339,7 @@ def _defer_outputs(
         n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
         if n_bytes <= budget:
             start = int(segments.last[s]) + 1 + lag
-            segments.release[s] = _extend_release(profile, capacity, n_bytes, start, n) - lag
+            segments.release[s] = extend_release(profile, capacity, n_bytes, start, n) - lag
             budget -= n_bytes
 
 
@@ -342,4 +359,4 @@ def _defer_stores(
         if start < end[s]:
             n_bytes = int(instance.tensor_bytes[segments.tensor[s]])
             stop = min(int(end[s]), start + window)
-            segments.release[s] = _extend_release(profile, capacity, n_bytes, start, stop) - lag
+            segments.release[s] = extend_release(profile, capacity, n_bytes, start, stop) - lag

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ssmopt.autotile.fitting import coarse_tilings
 from ssmopt.bounds import best, lower_bounds
@@ -17,11 +18,12 @@ from ssmopt.errors import CapacityError
 from ssmopt.problem import Problem
 from ssmopt.result import Bound, Result
 from ssmopt.solve import solve
+from ssmopt.tiling import Tiling
 
 UNFUSED, FUSED = "layer-by-layer", "fuse-all"
 """The two schedules whose ratio is the published speed-up."""
 
-BASELINE_WORK = 1.0
+BASELINE_WORK = 0.5
 """Units of work (see `ssmopt.stopping.Stop`) after which no further policy is tried for a baseline; the first one is
 always completed. Unlike seconds they make baselines the same on any machine, idle or busy."""
 
@@ -101,14 +103,14 @@ def attribute(
     """
     slow, fast = best_baseline(problem, unfused), best_baseline(problem, fused)
     assert fast.instance.tiling is not None
-    same_tiles = solve(
+    same_tiles = solved(
         problem, tiling=fast.instance.tiling, start=fast.schedule, time_limit=seconds, workers=workers, seed=seed
     )
-    free = solve(problem, time_limit=seconds, workers=workers, seed=seed)
+    free = solved(problem, time_limit=seconds, workers=workers, seed=seed)
     # What is free to choose a tiling may choose that of the scheme, and is never worse.
     found = min((free, same_tiles), key=_cycles)
     assert found.instance.tiling is not None
-    same_order = solve(problem, tiling=found.instance.tiling, solver=fused, work_limit=BASELINE_WORK)
+    same_order = solved(problem, tiling=found.instance.tiling, solver=fused, work_limit=BASELINE_WORK)
     return Attribution(slow, fast, same_tiles, same_order, found, best(lower_bounds(problem)))
 
 
@@ -120,8 +122,20 @@ def best_baseline(problem: Problem, name: str) -> Result:
     CapacityError
         Under every tiling some tile does not fit.
     """
-    found = [solve(problem, tiling=t, solver=name, work_limit=BASELINE_WORK) for t in coarse_tilings(problem)]
+    tilings: list[Tiling] = []
+    for tiling in coarse_tilings(problem):
+        if tiling not in tilings:
+            tilings.append(tiling)
+    found = [solved(problem, tiling=tiling, solver=name, work_limit=BASELINE_WORK) for tiling in tilings]
     return min(found, key=_cycles)
+
+
+def solved(problem: Problem, **options: Any) -> Result:
+    """`ssmopt.solve`, but a signal ends more than one step of several: then what was found is not the step's."""
+    result = solve(problem, **options)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
 
 
 def ratio(slow: Result, fast: Result) -> float:

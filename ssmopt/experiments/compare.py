@@ -90,6 +90,11 @@ class Comparison:
             "failures": [{"solver": solver, "reason": reason} for solver, reason in self.failures],
         }
 
+    def _repr_html_(self) -> str:
+        from ssmopt.export.notebook import comparison_html
+
+        return comparison_html(self)
+
     def __repr__(self) -> str:
         lines = [f"{self.instance}: lower bound {self.lower_bound:,} cycles ({self.bound_reason})"]
         for row in self.rows:

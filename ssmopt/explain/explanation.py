@@ -69,11 +69,21 @@ class Explanation:
             "gains": [gain.as_dict() for gain in self.gains],
         }
 
-    def __repr__(self) -> str:
+    def chain_shares(self, most: int = 6) -> list[tuple[str, float]]:
+        """Cores and channels of the critical chain with their shares of the makespan, ``most`` of them by name."""
         makespan = max(self.schedule.makespan, 1)
-        spent = [f"{name} {cycles / makespan:.1%}" for name, cycles in self.chain_cycles.items()]
-        if self.chain_wait:
-            spent.append(f"held back {self.chain_wait / makespan:.1%}")
+        spent = [(name, cycles / makespan) for name, cycles in self.chain_cycles.items()]
+        if len(spent) > most:
+            spent = [*spent[:most], (f"{len(spent) - most} others", sum(share for _, share in spent[most:]))]
+        return [*spent, ("held back", self.chain_wait / makespan)] if self.chain_wait else spent
+
+    def _repr_html_(self) -> str:
+        from ssmopt.export.notebook import explanation_html
+
+        return explanation_html(self)
+
+    def __repr__(self) -> str:
+        spent = [f"{name} {share:.1%}" for name, share in self.chain_shares()]
         lines = [f"{self.instance.name}: {self.schedule.makespan:,} cycles, of the critical chain {', '.join(spent)}"]
         lines += [
             f"  {gain.change:22} at best {gain.bound.cycles:>14,} cycles (gain at most {gain.most:.1%}: "

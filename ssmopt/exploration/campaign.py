@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ssmopt.autotile.search import Candidate
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.exploration.baselines import baseline_result
 from ssmopt.exploration.contender import LONGEST, Contender
 from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part
-from ssmopt.exploration.space import Machine
+from ssmopt.exploration.space import Machine, machine_of
 from ssmopt.hardware import Hardware
 from ssmopt.model import Model
 from ssmopt.result import Progress, ProgressListener
@@ -21,7 +21,10 @@ BASELINE = "fuse-all"
 _FIRST_SHARE, _LAST_SHARE = 0.25, 0.85
 """Share of the budget that the first searches are planned to take together, and after which the last one begins."""
 
-_LEAST_WORK = 0.5
+_REFERENCE_SHARE = 0.08
+"""Share of the budget that the first search on the reference gets at least: gains are relative to it."""
+
+_LEAST_WORK = 0.2
 """Units of work that a search gets at least."""
 
 _LONGER = 3
@@ -66,8 +69,7 @@ class Campaign:
         self.parts = parts
         self.stop = stop
         self.on_progress = on_progress
-        own = Machine(base, Fraction(0), Fraction(0))
-        self.reference = Contender(own, model, parts, stop)
+        self.reference = Contender(machine_of(base), model, parts, stop)
         self.contenders: list[Contender] = []
         for number, machine in enumerate(space):
             if number % 10 == 0:
@@ -89,7 +91,7 @@ class Campaign:
         for contender in sorted(self.contenders, key=lambda c: c.bound):
             groups.setdefault((contender.machine.fraction, contender.machine.memory_share), []).append(contender)
         first = max(_LEAST_WORK, budget * _FIRST_SHARE / (len(groups) + 1))
-        self._search(self.reference, 2 * first)
+        self._search(self.reference, max(2 * first, _REFERENCE_SHARE * budget))
         for leader in _by_turns([leader for leader, *_ in groups.values()]):
             self._search(leader, first)
         self._run_baseline()
@@ -113,11 +115,12 @@ class Campaign:
             left = [c for c in left if not self.is_pruned(c) or c.makespan == self.best_for(c)]
             left.sort(key=lambda c: (c.makespan or 0, c.bound))
             left = left[: max(1, len(left) // 2)]
+            before = self.stop.work
             for contender in (self.reference, *left):
                 if until():
                     return
                 self._search(contender, work)
-            if len(left) == 1 and all(c.exhausted for c in (left[0], self.reference)):
+            if self.stop.work == before:  # Nobody has anything left to try.
                 return
             work *= _LONGER
 

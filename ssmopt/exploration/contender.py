@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.autotile.fitting import too_small
 from ssmopt.autotile.points import capacity_bytes
-from ssmopt.autotile.search import Candidate
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.decode import decode
 from ssmopt.errors import CapacityError
@@ -64,8 +64,8 @@ class Contender:
     def exhausted(self) -> bool:
         """Whether searching on would find nothing more."""
         optimal = self.makespan is not None and self.makespan <= self.bound * GOOD_ENOUGH
-        done = [part.seq_len in self.searches and self.searches[part.seq_len].exhausted for part in self.parts]
-        return optimal or (self.makespan is not None and all(done))
+        ended = [length not in self.searches or self.searches[length].exhausted for length in self.results]
+        return optimal or (self.makespan is not None and all(ended))
 
     def candidate(self, seq_len: int) -> Candidate | None:
         """The best tiling and order for a prompt, if there is one."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.autotile.points import Point, capacity_bytes, core_for, state_tensors, steps_of
-from ssmopt.autotile.search import Candidate, Cost, TilingSearch
+from ssmopt.autotile.search import Cost, TilingSearch
+from ssmopt.errors import CapacityError
 from ssmopt.heuristics.fuse_block import BlockVariant
 from ssmopt.heuristics.pipelined import FIRST_ROOM
 from ssmopt.heuristics.places import BlockOrder
@@ -19,6 +21,9 @@ _MOST_PARTS = 8
 """Into so many equal token tiles a prompt is cut at most, beyond those that the memory asks for."""
 
 _STATE_TOKENS = (4, 2, 1)
+
+_FEW_TILES = 1_000
+"""With so few tiles a candidate takes next to no time."""
 
 _BUILDING = 0.01
 """Units of work that making the tiles of a candidate counts for, whatever their number."""
@@ -47,7 +52,9 @@ class MachineSearch(TilingSearch):
         self.allowed = 0.0
         self.exhausted = False
         self._rejected: dict[Candidate, Cost] = {}
-        self._more: Iterator[Candidate] | None = None
+        self._even = even_starts(problem)
+        self._more = self._other_starts()
+        self._is_begun = False
 
     def is_late(self) -> bool:
         """Whether the allowance is used up, or everything has to end."""
@@ -74,22 +81,41 @@ class MachineSearch(TilingSearch):
         """
         self.allowed = self.work + work
         self.spent = 0  # The allowance takes the place of the budget of an ordinary search.
-        for seed in (*seeds, *(() if self._more else even_starts(self.problem))):
+        for seed in seeds:
             if self.finished:
                 return
-            self.cost_of(seed, None if self.best is None else (2 * self.makespan, 0))
-        if self._more is None:
-            self._more = self._other_starts()
+            self._try(seed)
+        for start in self._even:
+            self._try(start)
+            if self.finished:
+                return
         if self.best is None:
             next(self._more)
+        elif not self._is_begun and self._is_small():
+            self._next_start()
+        self._is_begun = True
         while not self.finished:
             assert self.best is not None
             self.descend(self.best)
-            start = None if self.finished else next(self._more, None)
-            if start is None:
+            another = None if self.finished else self._next_start()
+            if another is None:
                 self.exhausted = not self.finished or self.is_good_enough()
                 return
-            self.descend(start)
+            self.descend(another)
+
+    def _try(self, candidate: Candidate) -> None:
+        self.cost_of(candidate, None if self.best is None else (2 * self.makespan, 0))
+
+    def _next_start(self) -> Candidate | None:
+        """One more ordinary starting point; None if there is none, or none fits where others do."""
+        try:
+            return next(self._more, None)
+        except CapacityError:
+            return None
+
+    def _is_small(self) -> bool:
+        """Whether candidates are so small that the ordinary starting points, which are many, take little time."""
+        return self.tiles <= _FEW_TILES
 
     def cost_of(self, candidate: Candidate, limit: Cost | None) -> Cost | None:
         """As for any search; what was too slow before is not decoded again."""

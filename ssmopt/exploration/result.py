@@ -74,7 +74,7 @@ class Row:
         return self.makespan is not None and self.makespan <= self.bound
 
     def as_dict(self) -> dict[str, object]:
-        """Fields as ``--json`` and CSV show them; cycles, bytes, mm2, ms and uJ."""
+        """Fields as ``--json`` shows them, ``parts`` one entry per prompt of the mix; cycles, bytes, mm2, ms and uJ."""
         machine, makespan = self.machine, self.makespan
         rows, columns = machine.shape
         return {
@@ -93,8 +93,16 @@ class Row:
             "gap": self.gap,
             "latency_ms": None if makespan is None else makespan / (machine.hardware.clock_ghz * 1e6),
             "energy_uj": self.energy_uj,
-            "makespans": " ".join(str(result.makespan) for result in self.results),
-            "tilings": "; ".join(r.instance.tiling.describe() for r in self.results if r.instance.tiling is not None),
+            "parts": [
+                {
+                    "makespan": result.makespan,
+                    "lower_bound": result.lower_bound,
+                    "bound_reason": result.bound.reason,
+                    "gap": result.gap,
+                    "tiling": None if result.instance.tiling is None else result.instance.tiling.describe(),
+                }
+                for result in self.results
+            ],
             "valid": makespan is not None,
         }
 

@@ -62,6 +62,14 @@ class Machine:
         return next(channel.bandwidth for channel in self.hardware.channels if "dram" in channel.connects)
 
 
+def machine_of(hardware: Hardware) -> Machine:
+    """A hardware as it is, with its area fraction and memory share by its own area model."""
+    model, core = model_of(hardware), one_core_group(hardware)
+    sram = model.area_mm2(hardware.memories[0].capacity, 0)
+    area = sram + model.area_mm2(0, core.count * core.processing_elements)
+    return Machine(hardware, model.fraction_of(area), sram / area)
+
+
 def machines(
     base: Hardware,
     areas_mm2: Sequence[Fraction],

@@ -38,7 +38,7 @@ def plot_exploration(exploration: Exploration) -> Figure:
     reference = exploration.reference
     area = reference.machine.area_mm2
     if reference.makespan is not None:
-        share = _memory_share(reference)
+        share = float(100 * reference.machine.memory_share)
         axes.plot(
             [share], [reference.makespan], "*", color="black", markersize=13, label=reference.machine.hardware.name
         )
@@ -147,10 +147,3 @@ def _nominal_area(row: Row) -> float:
     model = row.machine.hardware.area_model
     assert model is not None
     return float(row.machine.fraction) * model.reference_mm2
-
-
-def _memory_share(row: Row) -> float:
-    """Which part of a machine's area is SRAM, in percent."""
-    model = row.machine.hardware.area_model
-    assert model is not None
-    return float(100 * model.area_mm2(row.machine.sram_bytes, 0) / row.machine.area_mm2)

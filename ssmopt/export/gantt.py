@@ -38,7 +38,9 @@ from ssmopt.schedule import Schedule
 FORMATS = ("pdf", "png", "svg")
 """Suffixes that `save_plot` writes."""
 
-_BINS = 1200  # about the pixels of the time axis
+BINS = 1200
+"""Pixel columns of the time axis, about."""
+
 _WIDTH_INCHES = 13.0
 _AXIS_INCHES = 10.2  # of the time axis, about
 
@@ -65,13 +67,8 @@ def plot_schedule(
     Figure
         The figure, ready for ``savefig`` or a notebook.
     """
-    styles, order, operator = _tile_styles(instance)
-    transfers = transfer_styles()
-    rows: list[tuple[Row, Sequence[Style], Sequence[int]]] = [
-        (row, styles, order) for row in core_rows(instance, schedule, operator)
-    ]
-    n_core_rows = len(rows)
-    rows += [(row, transfers, range(len(transfers))) for row in channel_rows(instance, schedule)]
+    rows, n_core_rows = gantt_rows(instance, schedule)
+    styles, order, _ = _tile_styles(instance)
     panels = _panels(instance, schedule)
     row_inches = float(np.clip(4.0 / max(len(rows), 1), 0.2, 0.7))
     heights = [row_inches * len(rows) + 0.1, *((2.0 if panels == 1 else 1.2),) * panels]
@@ -80,9 +77,9 @@ def plot_schedule(
     axes = figure.subplots(1 + panels, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
 
     span = max(schedule.makespan, lower_bound or 0, 1)
-    edges = np.linspace(0, span, _BINS + 1)
+    edges = np.linspace(0, span, BINS + 1)
     used = draw_rows(axes[0], rows, edges, _AXIS_INCHES / span)
-    _dress(axes[0], [row for row, _, _ in rows], n_core_rows, span)
+    dress(axes[0], [row for row, _, _ in rows], n_core_rows, span)
     kinds: set[str] = set()
     if instance.n_memories > MEMORY_PANELS:
         for panel in axes[1:]:
@@ -155,6 +152,18 @@ def plot_format(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
+def gantt_rows(instance: Instance, schedule: Schedule) -> tuple[list[tuple[Row, Sequence[Style], Sequence[int]]], int]:
+    """Rows of cores and channels, each with its styles and their order from the bottom up; how many rows are cores."""
+    styles, order, operator = _tile_styles(instance)
+    transfers = transfer_styles()
+    rows: list[tuple[Row, Sequence[Style], Sequence[int]]] = [
+        (row, styles, order) for row in core_rows(instance, schedule, operator)
+    ]
+    n_core_rows = len(rows)
+    rows += [(row, transfers, range(len(transfers))) for row in channel_rows(instance, schedule)]
+    return rows, n_core_rows
+
+
 def _tile_styles(instance: Instance) -> tuple[list[Style], list[int], IntArray]:
     """Style per operator, the order in which they are stacked, and each tile's operator."""
     names, operator = instance.tile_operators
@@ -168,7 +177,7 @@ def _panels(instance: Instance, schedule: Schedule) -> int:
     return instance.n_memories if instance.n_memories <= MEMORY_PANELS else 1
 
 
-def _dress(axes: Axes, rows: Sequence[Row], n_core_rows: int, span: int) -> None:
+def dress(axes: Axes, rows: Sequence[Row], n_core_rows: int, span: int) -> None:
     """Limits, row labels, and the line between cores and channels."""
     axes.set_xlim(0, span * 1.004)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -180,9 +189,9 @@ def _dress(axes: Axes, rows: Sequence[Row], n_core_rows: int, span: int) -> None
 
 def _time_label(rows: Sequence[Row], span: int) -> str:
     """Name of the time axis, and what a column of a crowded row means."""
-    if not any(row.is_binned(_BINS) for row in rows):
+    if not any(row.is_binned(BINS) for row in rows):
         return "time (cycles)"
-    width = cycles(float(f"{span / _BINS:.3g}"))
+    width = cycles(float(f"{span / BINS:.3g}"))
     return f"time (cycles); in crowded rows each column is stacked by the shares of its {width} cycles, white is idle"
 
 

@@ -22,6 +22,10 @@ def cell(value: object) -> str:
     return value if isinstance(value, Markup) else escaped(value)
 
 
+NUMBER = ' class="number" style="text-align:right"'
+"""Attributes of cells with numbers; notebooks have no style sheet of ours."""
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int | None = None) -> Markup:
     """A table.
 
@@ -38,7 +42,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int
 
     def line(values: Sequence[object], tag: str, kind: str = "") -> str:
         inner = "".join(
-            f'<{tag} class="number">{cell(value)}</{tag}>' if right else f"<{tag}>{cell(value)}</{tag}>"
+            f"<{tag}{NUMBER}>{cell(value)}</{tag}>" if right else f"<{tag}>{cell(value)}</{tag}>"
             for value, right in zip(values, number, strict=True)
         )
         return f"<tr{kind}>{inner}</tr>"

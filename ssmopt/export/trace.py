@@ -31,6 +31,11 @@ from ssmopt.schedule import Schedule
 CORES, CHANNELS, MEMORIES = 1, 2, 3
 """Process ids of the trace."""
 
+FIRST_THREAD = 10
+"""Threads are numbered from here on, all processes together: viewers take a thread of a process's own number for its
+main one, and some know threads by their number alone.
+"""
+
 SUFFIXES = (".json", ".json.gz")
 """What the name of a trace may end in."""
 
@@ -78,7 +83,8 @@ def write_trace(path: str | os.PathLike[str], instance: Instance, schedule: Sche
         The name ends otherwise, or the file cannot be written.
     """
     check_trace_name(path)
-    lines = [json.dumps(event, separators=(",", ":"), ensure_ascii=True) for event in trace_events(instance, schedule)]
+    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+    lines = [encode(event) for event in trace_events(instance, schedule)]
     about = json.dumps(
         {
             "instance": instance.name,
@@ -99,10 +105,10 @@ def check_trace_name(path: str | os.PathLike[str]) -> None:
 
 
 def _threads(instance: Instance, schedule: Schedule, lane: IntArray) -> tuple[IntArray, IntArray]:
-    """Per activity its thread and process; threads are numbered from 1."""
-    first = np.cumsum(instance.channel_lanes) - instance.channel_lanes
+    """Per activity its thread and process."""
+    first = instance.n_cores + np.cumsum(instance.channel_lanes) - instance.channel_lanes
     channel = schedule.transfers.channel
-    thread = np.concatenate([schedule.tiles.core, first[channel] + lane]) + 1
+    thread = np.concatenate([schedule.tiles.core, first[channel] + lane]) + FIRST_THREAD
     n_tiles, n_transfers = len(schedule.tiles), len(schedule.transfers)
     process = np.repeat(np.array([CORES, CHANNELS], dtype=np.int64), [n_tiles, n_transfers])
     return thread, process
@@ -113,16 +119,16 @@ def _where(row: int, process: IntArray, thread: IntArray) -> Event:
 
 
 def _names(instance: Instance, schedule: Schedule, lane: IntArray) -> Iterator[Event]:
-    threads = [(CORES, i, name) for i, name in enumerate(instance.core_ids, start=1)]
-    number = 0
+    threads = [(CORES, i, name) for i, name in enumerate(instance.core_ids, start=FIRST_THREAD)]
+    number = FIRST_THREAD + instance.n_cores
     for channel, (name, lanes) in enumerate(zip(instance.channel_ids, instance.channel_lanes.tolist(), strict=True)):
         used = 1 + int(lane[schedule.transfers.channel == channel].max(initial=0))
         for k in range(used):
-            threads.append((CHANNELS, number + k + 1, name if lanes == 1 else f"{name} lane {k}"))
+            threads.append((CHANNELS, number + k, name if lanes == 1 else f"{name} lane {k}"))
         number += lanes
     for pid, name in ((CORES, "cores"), (CHANNELS, "channels"), (MEMORIES, "memories")):
-        yield {"ph": "M", "name": "process_name", "pid": pid, "tid": 0, "ts": 0, "args": {"name": name}}
-        yield {"ph": "M", "name": "process_sort_index", "pid": pid, "tid": 0, "ts": 0, "args": {"sort_index": pid}}
+        yield {"ph": "M", "name": "process_name", "pid": pid, "ts": 0, "args": {"name": name}}
+        yield {"ph": "M", "name": "process_sort_index", "pid": pid, "ts": 0, "args": {"sort_index": pid}}
     for pid, tid, name in threads:
         yield {"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "ts": 0, "args": {"name": name}}
         yield {"ph": "M", "name": "thread_sort_index", "pid": pid, "tid": tid, "ts": 0, "args": {"sort_index": tid}}
@@ -158,7 +164,7 @@ def _counters(instance: Instance, schedule: Schedule) -> Iterator[Event]:
             continue
         for ts, level in zip(moments.tolist(), levels.tolist(), strict=True):
             args = {KINDS[code]: level[code] for code in used}
-            yield {"ph": "C", "name": f"{name} bytes", "pid": MEMORIES, "tid": 0, "ts": ts, "args": args}
+            yield {"ph": "C", "name": f"{name} bytes", "pid": MEMORIES, "ts": ts, "args": args}
 
 
 def _arrows(instance: Instance, schedule: Schedule, causes: Causes) -> list[tuple[int, int]]:

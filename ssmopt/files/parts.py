@@ -136,7 +136,7 @@ def hardware_of(section: Section, default_name: str) -> Hardware:
             clock_ghz=section.number("clock_ghz"),
             memories=memories,
             cores=tuple(_core_group(item.section(), memory_ids, op_cycles) for item in section.items("cores")),
-            channels=tuple(_channel(item.section(), memory_ids) for item in section.items("channels")),
+            channels=tuple(_channel(item.section(), memories) for item in section.items("channels")),
             area_mm2=_positive(section, "area_mm2"),
             dram_pj_per_bit=_positive(section, "dram_pj_per_bit"),
             area_model=area_model,
@@ -165,9 +165,9 @@ def _energy(section: Section) -> EnergyCosts:
 
 
 def _memory(section: Section) -> Memory:
-    section.only("id", "capacity")
+    section.only("id", "capacity", "count")
     with section.placing_errors():
-        return Memory(id=section.text("id"), capacity=section.size("capacity"))
+        return Memory(id=section.text("id"), capacity=section.size("capacity"), count=section.integer("count", 1))
 
 
 def _core_group(section: Section, memory_ids: list[str], op_cycles: dict[str, int]) -> CoreGroup:
@@ -186,15 +186,19 @@ def _core_group(section: Section, memory_ids: list[str], op_cycles: dict[str, in
         )
 
 
-def _channel(section: Section, memory_ids: list[str]) -> Channel:
+def _channel(section: Section, memories: tuple[Memory, ...]) -> Channel:
     section.only("id", "bandwidth", "lanes", "connects")
+    count = {"dram": 1, **{memory.id: memory.count for memory in memories}}
     with section.placing_errors():
-        return Channel(
+        channel = Channel(
             id=section.text("id"),
             bandwidth=section.integer("bandwidth"),
-            connects=tuple(item.text(["dram", *memory_ids]) for item in section.items("connects")),
+            connects=tuple(item.text(list(count)) for item in section.items("connects")),
             lanes=section.integer("lanes", 1),
         )
+    if sum(count[end] for end in set(channel.connects)) < 2:
+        raise section.value("connects").error("must name at least two different ends")
+    return channel
 
 
 def array_shape(value: Value) -> tuple[int, int]:

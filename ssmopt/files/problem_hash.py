@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from ssmopt.hardware import CoreGroup
+from ssmopt.hardware import CoreGroup, Memory
 from ssmopt.problem import Problem
 
 
@@ -23,7 +23,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
         del model[name]
     return {
         "model": model,
-        "memories": [dataclasses.asdict(memory) for memory in hardware.memories],
+        "memories": [_memory(memory) for memory in hardware.memories],
         "cores": [_core(core) for core in hardware.cores],
         "channels": [dataclasses.asdict(channel) for channel in hardware.channels],
         "seq_len": problem.seq_len,
@@ -40,6 +40,13 @@ def problem_sha256(problem: Problem) -> str:
     """The sha256 of `problem_document` as UTF-8 JSON with sorted keys and no spaces."""
     canonical = json.dumps(problem_document(problem), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
+
+
+def _memory(memory: Memory) -> dict[str, Any]:
+    fields = dataclasses.asdict(memory)
+    if memory.count == 1:
+        del fields["count"]
+    return fields
 
 
 def _core(core: CoreGroup) -> dict[str, Any]:

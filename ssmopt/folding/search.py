@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ssmopt.autotile.candidates import Candidate, TilingPoint
 from ssmopt.autotile.points import Point, most_cores
-from ssmopt.autotile.search import Candidate, Cost, TilingSearch, period_tokens
+from ssmopt.autotile.search import Cost, TilingSearch, period_tokens
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.errors import CapacityError
 from ssmopt.folding.plan import ROUNDS, PeriodicVariant, fold_short, short_tokens
+from ssmopt.heuristics.fuse_block import BlockVariant
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.tiling import Tiling
@@ -57,24 +59,30 @@ class PeriodicSearch(TilingSearch):
                 found = search.run()
             except CapacityError:
                 continue
+            assert isinstance(found.point, Point)
             point = dataclasses.replace(found.point, loop_order="tokens", tokens=tokens)
             candidate = dataclasses.replace(found, point=point)
             cost = self.cost_of(candidate, None)
             if cost is not None:
                 yield cost, tokens, candidate
 
-    def _admits(self, point: Point) -> bool:
+    def _admits(self, point: TilingPoint) -> bool:
         return point.loop_order == "tokens" and self._decoded_tokens(point) <= self.problem.seq_len
 
-    def _decoded_tokens(self, point: Point) -> int:
+    def _decoded_tokens(self, point: TilingPoint) -> int:
         return short_tokens(self.problem, period_tokens(self.problem, point), ROUNDS)
 
     def _estimate(self, instance: Instance, candidate: Candidate, limit: Cost | None) -> int | None:
         del limit
         self.spent += instance.n_tiles + len(instance.inputs.indices) + len(instance.writes.indices)
         tiling = candidate.point.tiling(self.problem)
-        folded = fold_short(self.problem, tiling, instance, PeriodicVariant(candidate.variant))
+        folded = fold_short(self.problem, tiling, instance, _periodic(candidate))
         return None if folded is None else folded.makespan
+
+
+def _periodic(candidate: Candidate) -> PeriodicVariant:
+    assert isinstance(candidate.variant, BlockVariant)
+    return PeriodicVariant(candidate.variant)
 
 
 @dataclass(frozen=True)
@@ -109,4 +117,4 @@ def search_periodic(
     """
     search = PeriodicSearch(problem, floor, should_stop, on_candidate)
     found = search.run()
-    return PeriodicChoice(found.point.tiling(problem), PeriodicVariant(found.variant), search.tried)
+    return PeriodicChoice(found.point.tiling(problem), _periodic(found), search.tried)

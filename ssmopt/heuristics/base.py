@@ -41,6 +41,8 @@ class Heuristic:
         Whether it has to know the operator of each tile.
     forms
         The forms of the state update that it is defined for.
+    several_memories
+        Whether it is defined only for machines with several memories.
     custom
         Whether a user has registered it; then it only runs when it is asked for by name.
     """
@@ -52,6 +54,7 @@ class Heuristic:
     prescribe: Callable[[Problem, Tiling], tuple[Tiling, str]] | None = None
     needs_meta: bool = True
     forms: tuple[str, ...] = FORMS
+    several_memories: bool = False
     custom: bool = False
 
     def applies_to(self, target: Problem | Instance) -> bool:
@@ -59,6 +62,10 @@ class Heuristic:
         problem = target.problem if isinstance(target, Instance) else target
         if problem is not None and problem.form not in self.forms:
             return False
+        if self.several_memories:
+            count = target.n_memories if isinstance(target, Instance) else target.hardware.memory_count
+            if count < 2:
+                return False
         return not self.needs_meta or isinstance(target, Problem) or (target.meta is not None and problem is not None)
 
 

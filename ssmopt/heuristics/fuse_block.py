@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +135,16 @@ class BlockVariant:
     order: BlockOrder
     reserve: int
     deferred: int
+
+    def immediate(self) -> BlockVariant:
+        """The same without stores that wait for the very end."""
+        return dataclasses.replace(self, deferred=0)
+
+    def describe(self) -> str:
+        """In a few words."""
+        order = self.order
+        parts = [f"gate {order.gate}", f"out_proj {order.out}", *(n for n in ("mixed", "overlap") if getattr(order, n))]
+        return "depth first with " + ", ".join(parts)
 
     def plan(self, instance: Instance) -> Plan:
         """The order and the policy for an instance, layer after layer."""

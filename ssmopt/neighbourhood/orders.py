@@ -125,10 +125,11 @@ class OrderSearch:
     def _begin(self, start: Schedule, progress: Callable[[], float]) -> Point:
         """The order of a schedule, with the policy of which the decoder makes the shortest one."""
         share = int(self.instance.memory_capacity.max(initial=0)) // 16
+        memories = start.tile_memories(self.instance.core_memory)
         best: Point | None = None
         for order in self._orders(start):
             for reserve, deferred in ROOMS:
-                policy = Policy(reserve_bytes=share * reserve, deferred_store_bytes=share * deferred)
+                policy = Policy(reserve_bytes=share * reserve, deferred_store_bytes=share * deferred, memories=memories)
                 cutoff = None if best is None else best.makespan
                 point = self._decoded(order, policy, cutoff)
                 if point is not None and (best is None or point.makespan < best.makespan):

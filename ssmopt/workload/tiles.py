@@ -69,21 +69,24 @@ def _build_block(problem: Problem, tiling: Tiling, alike: tuple[str, ...]) -> In
     produced[adds[1]] = True
     kind = pieces.kinds(graph, produced)
 
-    memory_of = {memory.id: i for i, memory in enumerate(problem.hardware.memories)}
-    memory_of["dram"] = DRAM
-    core_ids, core_memory, core_kind = _cores(problem.hardware, memory_of)
+    memories_of = _memories(problem.hardware)
+    core_ids, core_memory, core_kind = _cores(problem.hardware, memories_of)
     channels = problem.hardware.channels
     return Instance(
         name=problem.name,
-        memory_ids=tuple(memory.id for memory in problem.hardware.memories),
-        memory_capacity=np.array([memory.capacity for memory in problem.hardware.memories], dtype=np.int64),
+        memory_ids=tuple(name for memory in problem.hardware.memories for name in memory.ids),
+        memory_capacity=np.array(
+            [memory.capacity for memory in problem.hardware.memories for _ in memory.ids], dtype=np.int64
+        ),
         core_ids=core_ids,
         core_memory=core_memory,
         core_kind=core_kind,
         channel_ids=tuple(channel.id for channel in channels),
         channel_bandwidth=np.array([channel.bandwidth for channel in channels], dtype=np.int64),
         channel_lanes=np.array([channel.lanes for channel in channels], dtype=np.int64),
-        channel_connects=tuple(tuple(memory_of[end] for end in channel.connects) for channel in channels),
+        channel_connects=tuple(
+            tuple(memory for end in channel.connects for memory in memories_of[end]) for channel in channels
+        ),
         tensor_ids=pieces.ids(touched),
         tensor_bytes=pieces.sizes[touched],
         tensor_kind=kind[touched],
@@ -311,12 +314,23 @@ def _overlaps(grid: _Grid, access: Access, tensor: Tensor, pieces: _Pieces, numb
     return number[tile], piece + pieces.offset[access.tensor]
 
 
-def _cores(hardware: Hardware, memory_of: Mapping[str, int]) -> tuple[tuple[str, ...], IntArray, IntArray]:
+def _memories(hardware: Hardware) -> dict[str, list[int]]:
+    """Indices of the memories that each name stands for, in an instance."""
+    indices: dict[str, list[int]] = {"dram": [DRAM]}
+    first = 0
+    for memory in hardware.memories:
+        indices[memory.id] = list(range(first, first + memory.count))
+        first += memory.count
+    return indices
+
+
+def _cores(hardware: Hardware, memories_of: Mapping[str, list[int]]) -> tuple[tuple[str, ...], IntArray, IntArray]:
     ids, memory, kind = [], [], []
     for group_index, group in enumerate(hardware.cores):
         for i in range(group.count):
             ids.append(group.id if group.count == 1 else f"{group.id}.{i}")
-            memory.append(memory_of[group.memory])
+            choices = memories_of[group.memory]
+            memory.append(choices[i * len(choices) // group.count])
             kind.append(group_index)
     return tuple(ids), np.array(memory, dtype=np.int64), np.array(kind, dtype=np.int64)
 

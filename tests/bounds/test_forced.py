@@ -10,7 +10,7 @@ from math import ceil
 import numpy as np
 import pytest
 from random_orders import random_policy
-from small_problems import core_group, hardware
+from small_problems import OF_ONE_MEMORY, core_group, hardware
 
 import ssmopt
 from ssmopt.bounds import best, lower_bounds
@@ -27,7 +27,6 @@ from ssmopt.instance import Instance
 from ssmopt.model import Model
 from ssmopt.problem import Dtype, Problem
 from ssmopt.schedule import Schedule
-from ssmopt.solvers import HEURISTICS
 from ssmopt.tiling import LOOP_ORDERS, ProjectionTiling, Tiling
 from ssmopt.workload.cuts import boundaries
 from ssmopt.workload.graph import problem_graph
@@ -124,7 +123,7 @@ FINE = Tiling(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HEURISTICS)
+@pytest.mark.parametrize("name", OF_ONE_MEMORY)
 def test_no_heuristic_moves_less(name: str) -> None:
     """Each on the tiling that its definition prescribes, in a memory that hardly holds a tile."""
     problem = Problem(

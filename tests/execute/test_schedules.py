@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from random_orders import random_policy
-from small_problems import core_group, hardware, tiled_problems
+from small_problems import OF_ONE_MEMORY, core_group, hardware, tiled_problems
 
 from ssmopt.build import tile_problem
 from ssmopt.decode import decode
@@ -47,7 +47,7 @@ def test_any_order_policy_and_tiling(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", HEURISTICS)
+@pytest.mark.parametrize("name", OF_ONE_MEMORY)
 def test_every_heuristic(name: str, family: str) -> None:
     heuristic = HEURISTICS[name]
     executed = 0

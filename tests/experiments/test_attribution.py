@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
 import ssmopt
 from ssmopt.autotile.fitting import coarse_tilings
+from ssmopt.experiments import attribution
 from ssmopt.experiments.attribution import Attribution, attribute, best_baseline, least_sram, makespan_or_none
 from ssmopt.problem import Problem
 
@@ -51,7 +53,7 @@ def test_scheduling_the_same_tiles_is_never_worse_and_nothing_beats_the_bound(fo
 
 def test_a_baseline_takes_the_best_of_its_tilings(problem: Problem) -> None:
     every = [
-        ssmopt.solve(problem, tiling=tiling, solver="mem-aware", work_limit=1).makespan or 0
+        ssmopt.solve(problem, tiling=tiling, solver="mem-aware", work_limit=0.5).makespan or 0
         for tiling in coarse_tilings(problem)
     ]
     assert best_baseline(problem, "mem-aware").makespan == min(every)
@@ -72,3 +74,10 @@ def test_the_least_sram_is_the_smallest_that_is_enough(problem: Problem) -> None
 def least_problem(problem: Problem) -> Problem:
     """The problem with an SRAM in which nothing fits."""
     return Problem("least", problem.model, problem.hardware.override("sram", 64), problem.seq_len)
+
+
+def test_a_signal_ends_all_steps(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = SimpleNamespace(interrupted=2)
+    monkeypatch.setattr(attribution, "solve", lambda *_, **__: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attribute(problem)

@@ -24,20 +24,21 @@ BASE = dataclasses.replace(ssmopt.load_hardware("tiny"), area_model=AreaModel(2.
 """Its own 2 KiB and 16 processing elements take half of 2 mm2."""
 
 SHARES = (0.25, 0.75)
-WORK = 1.5
+WORK = 3.0
 
 
 @pytest.fixture(scope="module")
 def found() -> Exploration:
     return ssmopt.explore(
-        "mamba-tiny", [1, 2], weights=[3, 1], hardware=BASE, area_mm2=[1, 2], shares=SHARES, work_limit=WORK
-    )
+        "mamba-tiny", [1, 2], weights=[3, 1], hardware=BASE, area_mm2=[1, 2], shares=SHARES,
+        bandwidths=[128, 2], work_limit=WORK,
+    )  # fmt: skip
 
 
 def test_every_machine_is_in_the_table_once(found: Exploration) -> None:
-    machines = [(r.machine.fraction, r.machine.memory_share, r.machine.shape) for r in found.rows]
-    assert len(set(machines)) == len(machines) > 4
-    assert {fraction for fraction, _, _ in machines} == {Fraction(1, 2), Fraction(1)}
+    machines = [(r.machine.fraction, r.machine.memory_share, r.machine.shape, r.machine.bandwidth) for r in found.rows]
+    assert len(set(machines)) == len(machines) > 8
+    assert {fraction for fraction, *_ in machines} == {Fraction(1, 2), Fraction(1)}
     states = [row.state for row in found.rows]
     assert found.count(SOLVED) == states.count(SOLVED) > 0
     assert all((row.makespan is not None) == (row.state == SOLVED) for row in found.rows)
@@ -78,8 +79,8 @@ def test_no_machine_beats_the_bound_of_the_space(found: Exploration) -> None:
     assert min(makespans) >= found.bound == min(row.bound for row in found.rows)
     assert found.best is not None
     assert found.best.makespan is not None
-    # Solving each machine for itself finds hardly anything that the exploration does not.
-    assert found.best.makespan <= 1.1 * min(makespans)
+    # Solving each machine for itself finds nothing that is much better.
+    assert found.best.makespan <= 1.5 * min(makespans)
 
 
 _KNOWN: dict[str, int] = {}
@@ -112,7 +113,7 @@ def test_equal_calls_give_equal_results() -> None:
 
 def test_every_machine_is_searched_if_nothing_is_pruned() -> None:
     outcome = ssmopt.explore(
-        "mamba-tiny", 1, hardware=BASE, area_mm2=2, shares=SHARES, shapes=1, prune=False, work_limit=2
+        "mamba-tiny", 1, hardware=BASE, area_mm2=2, shares=SHARES, shapes=1, prune=False, work_limit=1.5
     )
     assert [row.machine.memory_share for row in outcome.rows] == [Fraction(1, 4), Fraction(3, 4)]
     assert outcome.count(SOLVED) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ssmopt
@@ -15,6 +15,7 @@ from ssmopt.exploration.space import array_shapes, machines
 MARCA = ssmopt.load_hardware("marca")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6))
 def test_shapes_fit_and_waste_less_than_a_row(elements: int) -> None:
     shapes = array_shapes(elements)

@@ -62,6 +62,7 @@ class Trace:
                 assert event["dur"] > 0, event
                 self.slices[event["pid"], event["tid"]].append(event)
             elif phase == "C":
+                assert "tid" not in event, f"counters belong to processes: {event}"
                 for series, value in event["args"].items():
                     assert type(value) is int, event
                     self.counters[event["name"], series].append((event["ts"], value))
@@ -73,6 +74,9 @@ class Trace:
         assert set(event["args"]) == {key}, event
         if key == "name":
             where = (event["pid"], event["tid"] if event["name"] == "thread_name" else 0)
+            # Perfetto names threads by their number alone, and takes one of its process's number for the main thread.
+            numbers = [tid for _, tid in self.names if tid] + [pid for pid, tid in self.names if not tid]
+            assert where[1] not in numbers, f"a number taken by another thread or process: {event}"
             assert where not in self.names, f"named twice: {event}"
             self.names[where] = event["args"]["name"]
 

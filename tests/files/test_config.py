@@ -8,8 +8,10 @@ from ssmopt import library
 from ssmopt.errors import InputError
 from ssmopt.files.config import read_hardware, read_model, read_problem
 from ssmopt.hardware import KERNELS
-from ssmopt.problem import Dtype
+from ssmopt.instance import DRAM
+from ssmopt.problem import Dtype, Problem
 from ssmopt.tiling import ProjectionTiling, Tiling
+from ssmopt.workload.tiles import build_tiles
 
 MODEL = """\
 family: mamba
@@ -102,6 +104,51 @@ def test_hardware(tmp_path: Path) -> None:
     assert (array.op_cycles["exp"], rest.op_cycles["exp"], rest.op_cycles["silu"]) == (4, 9, 4)
     assert [(channel.bandwidth, channel.lanes) for channel in toy.channels] == [(32, 1), (8, 4)]
     assert toy.channels[0].connects == ("dram", "left", "right")
+
+
+PRIVATE = """
+name: private
+clock_ghz: 1
+op_cycles: {mac: 1, multiply: 1, add: 1, exp: 4, sigmoid: 4, silu: 4, softplus: 4, rsqrt: 4}
+memories:
+  - {id: shared, capacity: 1KiB}
+  - {id: own, capacity: 2KiB, count: 2}
+cores:
+  - {id: pe, count: 4, memory: own, array: [2, 2], tile_overhead_cycles: 0}
+  - {id: extra, memory: shared, array: [2, 2], tile_overhead_cycles: 0}
+channels:
+  - {id: dma, bandwidth: 8, connects: [dram, own, shared]}
+  - {id: noc, bandwidth: 4, lanes: 2, connects: [own]}
+"""
+
+
+def test_memories_with_a_count_are_shared_evenly_by_cores_and_joined_each(tmp_path: Path) -> None:
+    hardware = read_hardware(write(tmp_path, "private.yaml", PRIVATE))
+    assert [memory.ids for memory in hardware.memories] == [("shared",), ("own.0", "own.1")]
+    assert (hardware.capacity_bytes, hardware.memory_count) == (5 << 10, 3)
+    instance = build_tiles(Problem("p", library.load_model("mamba-tiny"), hardware, 2), Tiling())
+    assert instance.memory_ids == ("shared", "own.0", "own.1")
+    assert instance.memory_capacity.tolist() == [1 << 10, 2 << 10, 2 << 10]
+    assert instance.core_memory.tolist() == [1, 1, 2, 2, 0]
+    assert instance.channel_connects == ((DRAM, 1, 2, 0), (1, 2))
+    assert hardware.override("memories.own.count", 4).memory_count == 5
+    assert hardware.override("sram", 512).capacity_bytes == 3 * 512
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("count: 2}", "count: 0}", "expected a positive whole number, not 0"),
+        ("count: 2}", "count: 3}", "core group 'pe' has 4 cores, which 3 memories 'own' cannot share evenly"),
+        ("shared", "own.1", "the id 'own.1' is used twice"),
+        ("connects: [own]", "connects: [shared]", "channels[1].connects: must name at least two different ends"),
+        ("connects: [own]", "connects: [ow]", "unknown value 'ow'; did you mean 'own'"),
+    ],
+)
+def test_memories_with_a_count_that_cannot_be(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_hardware(write(tmp_path, "private.yaml", PRIVATE.replace(old, new)))
+    assert message in str(caught.value)
 
 
 def test_instance_with_defaults(tmp_path: Path) -> None:

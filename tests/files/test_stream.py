@@ -8,7 +8,7 @@ import pytest
 
 import ssmopt
 from ssmopt.errors import InputError
-from ssmopt.files.stream_hardware import Imported, import_accelerator, write_imported
+from ssmopt.files.stream_hardware import SEPARATE, Imported, import_accelerator, write_imported
 from ssmopt.files.stream_yaml import read_accelerator
 from ssmopt.hardware import KERNELS, Hardware
 
@@ -121,6 +121,17 @@ def test_cores_that_share_their_memory_have_it_once(tmp_path: Path) -> None:
     assert [memory.capacity for memory in found.hardware.memories] == [1 << 20]
     assert {core.memory for core in found.hardware.cores} == {found.hardware.memories[0].id}
     assert len(found.hardware.channels) == 1
+
+
+@pytest.mark.skipif(not SEPARATE, reason="hardware has one memory for all cores")
+def test_private_memories_stay_private_and_links_join_them(tmp_path: Path) -> None:
+    hardware = imported(tmp_path, OLDER, shared=False).hardware
+    array, simd = hardware.memories
+    assert (array.count, array.capacity, simd.count, simd.capacity) == (4, 1 << 20, 1, 1 << 17)
+    dma, noc = hardware.channels
+    assert "dram" in dma.connects
+    assert "dram" not in noc.connects
+    assert (noc.bandwidth, noc.lanes) == (8, 8)  # four links in the mesh, four to the vector core
 
 
 def test_operator_types_say_what_a_core_runs(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from handmade import make_instance
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_instances import random_instance
-from small_problems import core_group, hardware, machines, problems, tilings
+from small_problems import OF_ONE_MEMORY, core_group, hardware, machines, problems, tilings
 
 import ssmopt
 from ssmopt.errors import InputError
@@ -69,7 +69,7 @@ def operators_around(instance: Instance, tensor: int) -> tuple[set[str], set[str
     return {names[t] for t in writers}, {names[t] for t in readers}
 
 
-@pytest.mark.parametrize("name", HEURISTICS)
+@pytest.mark.parametrize("name", OF_ONE_MEMORY)
 @settings(max_examples=12, deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_every_plan_gives_a_valid_schedule(name: str, data: st.DataObject) -> None:

@@ -25,8 +25,13 @@ from ssmopt.workload.tiles import build_tiles
 def block() -> Instance:
     """A small block on two unlike cores, short of memory."""
     hardware = ssmopt.load_hardware("array-vector").override("sram", 6_000)
-    problem = ssmopt.Problem("b", ssmopt.load_model("mamba-tiny"), hardware, 8)
-    return build_tiles(problem, Tiling(tokens=4, channel_splits=4))
+    problem = ssmopt.Problem("b", ssmopt.load_model("mamba-tiny"), hardware, 4)
+    return build_tiles(problem, Tiling(tokens=4, channel_splits=2))
+
+
+def poor(instance: Instance) -> Schedule:
+    """A schedule with much to gain."""
+    return decode(instance, random_order(instance, random.Random(0)))
 
 
 def budget(workers: int = 1) -> Budget:
@@ -58,7 +63,7 @@ def test_every_kind_gives_stretches_that_can_be_solved(kind: Kind) -> None:
 
 def test_schedules_get_shorter_and_each_is_valid() -> None:
     instance = block()
-    start = decode(instance, instance.topological_order)
+    start = poor(instance)
     found = improved(instance, start, 15)
     assert found
     for schedule in found:
@@ -67,16 +72,16 @@ def test_schedules_get_shorter_and_each_is_valid() -> None:
     assert makespans == sorted(set(makespans), reverse=True)
 
 
-def test_equal_seeds_find_equal_schedules_also_side_by_side() -> None:
-    instance = block()
-    start = decode(instance, instance.topological_order)
-    for workers in (1, 2):
-        runs = [[s.makespan for s in improved(instance, start, 12, seed=0, workers=workers)] for _ in range(2)]
-        assert runs[0] == runs[1] != []
+@pytest.mark.parametrize("workers", [1, 2])
+def test_equal_seeds_find_equal_schedules_also_side_by_side(workers: int) -> None:
+    instance = random_instance(6)
+    start = poor(instance)
+    runs = [[s.tiles.start.tolist() for s in improved(instance, start, 5, seed, workers)] for seed in (5, 5)]
+    assert runs[0] == runs[1] != []
 
 
 def test_no_random_instance_falls_below_its_optimum_and_most_reach_it() -> None:
-    reached, seeds = 0, searched(range(15))
+    reached, seeds = 0, searched(range(8))
     for seed in seeds:
         instance = random_instance(seed)
         rng = random.Random(seed)
@@ -89,8 +94,8 @@ def test_no_random_instance_falls_below_its_optimum_and_most_reach_it() -> None:
 
 def test_the_whole_search_ends_with_stretches_and_is_never_worse() -> None:
     instance = block()
-    start = decode(instance, instance.topological_order)
-    search = NeighbourhoodSearch(instance, Stop(work_limit=0.6))
+    start = poor(instance)
+    search = NeighbourhoodSearch(instance, Stop(work_limit=0.3))
     best = search.run(start, lambda _: None)
     assert best.makespan < start.makespan
     assert sum(tally.tried for tally in search.stretches.values()) > 0
@@ -98,6 +103,6 @@ def test_the_whole_search_ends_with_stretches_and_is_never_worse() -> None:
 
 def test_a_search_without_time_for_stretches_makes_none() -> None:
     instance = block()
-    start = decode(instance, instance.topological_order)
+    start = poor(instance)
     search = StretchSearch(instance, Parameters(), random.Random(0), budget())
     assert search.run(start, lambda: 1.0, lambda _: None) is start

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ssmopt.area import model_of, one_core_group
-from ssmopt.autotile.search import Candidate
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.experiments.figures.base import FigureKind, FigureOptions
 from ssmopt.experiments.figures.style import (
     BOUND_SERIES,

@@ -12,11 +12,7 @@ from ssmopt.experiments.figures.base import FigureKind, FigureOptions
 from ssmopt.experiments.figures.solving import (
     BOUND,
     OPTIMUM,
-    baseline_points,
-    coarse_tilings_of,
-    optimum_point,
-    solve_points,
-    with_bounds,
+    solve_schemes,
 )
 from ssmopt.experiments.figures.style import OKABE_ITO, new_figure, note, tidy, title
 from ssmopt.export.palette import BOUND_COLOUR
@@ -39,13 +35,7 @@ def data(options: FigureOptions) -> pd.DataFrame:
     """
     seconds = options.seconds or (_QUICK_SECONDS if options.quick else _SECONDS)
     problems = [(options.problem(length), {"seq_len": length}) for length in options.lengths(LENGTHS, QUICK_LENGTHS)]
-    points = []
-    tilings = coarse_tilings_of([problem for problem, _ in problems], options)
-    for (problem, place), coarse in zip(problems, tilings, strict=True):
-        points += baseline_points(problem, place, NINE, coarse)
-        points.append(optimum_point(problem, place, seconds))
-    frame = solve_points(points, _AXES, (*NINE, OPTIMUM), options)
-    frame = with_bounds(frame, problems, _AXES)
+    frame = solve_schemes(problems, _AXES, NINE, seconds, options)
     unfused = frame[frame["scheme"] == UNFUSED].set_index("seq_len")["makespan"]
     frame.insert(3, "speedup", frame["seq_len"].map(unfused) / frame["makespan"])
     frame.insert(0, "problem", f"{options.load_model().name} on {options.load_hardware().name}")

@@ -12,11 +12,7 @@ from ssmopt.experiments.figures.solving import (
     BOUND,
     MIB,
     OPTIMUM,
-    baseline_points,
-    coarse_tilings_of,
-    optimum_point,
-    solve_points,
-    with_bounds,
+    solve_schemes,
 )
 from ssmopt.experiments.figures.style import (
     BOUND_SERIES,
@@ -38,7 +34,7 @@ BASELINES = ("fuse-all", "mem-aware")
 ENOUGH = 1.02
 """The SRAM that is enough: the least with which the optimum is within so much of that with the most."""
 
-_SECONDS, _QUICK_SECONDS = 10.0, 3.0
+_SECONDS, _QUICK_SECONDS = 9.0, 3.0
 _AXES = ("seq_len", "sram_mib")
 _TICKS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.1, 0.25, 0.5, 1, 2, 4, 8, 24, 64, 128)
 
@@ -66,13 +62,7 @@ def data(options: FigureOptions) -> pd.DataFrame:
         for length in lengths
         for mib in sizes
     ]
-    points = []
-    tilings = coarse_tilings_of([problem for problem, _ in problems], options)
-    for (problem, place), coarse in zip(problems, tilings, strict=True):
-        points += baseline_points(problem, place, BASELINES, coarse)
-        points.append(optimum_point(problem, place, seconds))
-    frame = solve_points(points, _AXES, (*BASELINES, OPTIMUM), options)
-    frame = with_bounds(frame, problems, _AXES)
+    frame = solve_schemes(problems, _AXES, BASELINES, seconds, options)
     frame.insert(0, "problem", f"{options.load_model().name} on {options.load_hardware().name}")
     return frame
 

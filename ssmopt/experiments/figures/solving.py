@@ -24,8 +24,14 @@ from ssmopt.workload.tiles import count_tiles
 Axes = Mapping[str, int | float | str]
 """Where a point stands in its figure: tokens, SRAM."""
 
+_Load = tuple[Point, float]
+"""A point, and roughly the seconds that it takes."""
+
 OPTIMUM, BOUND = "optimum", "bound"
 """Schemes that are no baselines: what the solver finds, and the lower bound under any tiling."""
+
+_SHORT = 64
+"""Prompts of up to so many tokens are short."""
 
 _MANY_TILES = 50_000
 """Of tilings whose baseline has more tiles than this only the coarsest is tried."""
@@ -43,6 +49,80 @@ _COLUMNS = (
     "solver", "status", "makespan", "lower_bound", "bound_reason", "gap", "instance_bound", "instance_gap", "tiling",
     "tiles", "transfers", "dram_bytes", "peak_memory_bytes", "wall_seconds", "valid", "note", "error", "taken_from",
 )  # fmt: skip
+
+
+def solve_schemes(
+    problems: Sequence[tuple[Problem, Axes]],
+    axes: tuple[str, ...],
+    baselines: Sequence[str],
+    seconds: float,
+    options: FigureOptions,
+) -> pd.DataFrame:
+    """Baselines, the optimum and the bound of each problem, in this order.
+
+    A baseline is scheduled on each of the coarse tilings, and the best counts. A long prompt takes the tiling that was
+    best for a short one with the same SRAM, where that is among the problems: what happens token by token is the same.
+
+    Parameters
+    ----------
+    problems
+        What is solved, and where in the figure it stands; one axis is ``seq_len``.
+    axes
+        Names of the axes, the outermost first.
+    baselines
+        Names of heuristics.
+    seconds
+        Wall seconds for each optimum.
+    options
+        Workers, store and listener.
+
+    Returns
+    -------
+    DataFrame
+        One row per place and scheme. Every schedule has been validated by the process that found it; more SRAM never
+        makes an optimum worse. Where nothing fits, the row of the optimum says why.
+
+    Raises
+    ------
+    FigureInterrupted
+        A signal came; what was finished is in the store, if there is one.
+    """
+    tilings = coarse_tilings_of([problem for problem, _ in problems], options)
+    shortest = min(int(place["seq_len"]) for _, place in problems)
+    first: list[_Load] = []
+    later: list[tuple[Problem, Axes, list[Tiling]]] = []
+    for (problem, place), coarse in zip(problems, tilings, strict=True):
+        if problem.seq_len <= max(shortest, _SHORT):
+            first += baseline_points(problem, place, baselines, coarse)
+            first.append(optimum_point(problem, place, seconds))
+        else:
+            later.append((problem, place, coarse))
+    total = len(first) + len(later) * (len(baselines) + 1)
+    frame = _run(first, axes, options, 0, total)
+    if later:
+        known = _best_tilings(frame, axes)
+        second: list[_Load] = []
+        for problem, place, coarse in later:
+            for name in baselines:
+                chosen = known.get((*_elsewhere(place), name))
+                second += baseline_points(problem, place, (name,), coarse, chosen)
+            second.append(optimum_point(problem, place, seconds))
+        frame = pd.concat([frame, _run(second, axes, options, len(first), len(first) + len(second))])
+    return with_bounds(best_of_each(frame, axes, (*baselines, OPTIMUM)), problems, axes)
+
+
+def _elsewhere(place: Axes) -> tuple[object, ...]:
+    """Where a point stands on all axes but that of the tokens."""
+    return tuple(value for name, value in place.items() if name != "seq_len")
+
+
+def _best_tilings(frame: pd.DataFrame, axes: tuple[str, ...]) -> dict[tuple[object, ...], int]:
+    """By place and baseline the coarse tiling that was best for the most tokens."""
+    best_rows = frame.dropna(subset=["makespan"]).sort_values(["seq_len", "makespan", "coarse"], ascending=[0, 1, 1])
+    others = [name for name in axes if name != "seq_len"]
+    rows = best_rows.drop_duplicates([*others, "scheme"])
+    keys = rows[[*others, "scheme"]].itertuples(index=False, name=None)
+    return dict(zip(keys, rows["coarse"].astype(int), strict=True))
 
 
 def coarse_tilings_of(problems: Sequence[Problem], options: FigureOptions) -> list[list[Tiling]]:
@@ -70,54 +150,45 @@ def _tilings_if_any(problem: Problem) -> list[Tiling]:
 
 
 def baseline_points(
-    problem: Problem, axes: Axes, schemes: Sequence[str], tilings: Sequence[Tiling]
-) -> list[tuple[Point, float]]:
-    """Each of some baselines on each of the coarse tilings, and roughly its seconds."""
+    problem: Problem, axes: Axes, schemes: Sequence[str], tilings: Sequence[Tiling], only: int | None = None
+) -> list[_Load]:
+    """Each of some baselines on each of the coarse tilings, or on one of them, and roughly its seconds."""
     points = []
     for scheme in schemes:
         prescribe = HEURISTICS[scheme].prescribe
         for number, tiling in enumerate(tilings):
+            if only is not None and number != min(only, len(tilings) - 1):
+                continue
+            if only is None and tiling in tilings[:number]:
+                continue
             tiles = count_tiles(problem, tiling if prescribe is None else prescribe(problem, tiling)[0])
-            if number == 0 or tiles <= _MANY_TILES:
+            if only is not None or number == 0 or tiles <= _MANY_TILES:
                 solving = Solving(scheme, work_limit=BASELINE_WORK)
                 point = Point({**axes, "scheme": scheme, "coarse": number}, problem, tiling, solving)
                 points.append((point, tiles / _TILES_PER_SECOND))
     return points
 
 
-def optimum_point(problem: Problem, axes: Axes, seconds: float) -> tuple[Point, float]:
+def optimum_point(problem: Problem, axes: Axes, seconds: float) -> _Load:
     """The solver on a tiling of its own choice, and its seconds."""
     return Point({**axes, "scheme": OPTIMUM, "coarse": 0}, problem, None, Solving("auto", seconds)), seconds
 
 
-def solve_points(
-    points: Sequence[tuple[Point, float]], axes: tuple[str, ...], schemes: Sequence[str], options: FigureOptions
-) -> pd.DataFrame:
-    """One row per place and scheme: the best of its points, in the order of the schemes.
-
-    Every schedule has been validated by the process that found it, and is never worse than the same solver's with less
-    SRAM.
-
-    Raises
-    ------
-    FigureInterrupted
-        A signal came; what was finished is in the store, if there is one.
-    """
+def _run(points: Sequence[_Load], axes: tuple[str, ...], options: FigureOptions, done: int, total: int) -> pd.DataFrame:
+    """A row per point, of a figure that has so many points and is so far."""
     longest_first = [point for point, _ in sorted(points, key=lambda pair: -pair[1])]
-    options.report(0, len(points), "begins")
+    options.report(done, total, "begins")
 
     def listen(progress: SweepProgress) -> None:
         told = "" if progress.phase == "running" else progress.phase
-        options.report(progress.done, progress.total, told)
+        options.report(done + progress.done, total, told)
 
     found = run_points(
         longest_first, (*axes, "scheme", "coarse"), store=options.store, workers=options.n_workers, progress=listen
     )
     if found.interrupted:
-        raise FigureInterrupted(found.interrupted, len(found), len(points))
-    frame = best_of_each(found.to_frame(), axes, schemes)
-    options.report(len(points), len(points))
-    return frame
+        raise FigureInterrupted(found.interrupted, done + len(found), total)
+    return found.to_frame()
 
 
 def best_of_each(frame: pd.DataFrame, axes: tuple[str, ...], schemes: Sequence[str]) -> pd.DataFrame:

@@ -21,13 +21,18 @@ from ssmopt.experiments.sweep.plugin import Plugin
 from ssmopt.experiments.sweep.spec import SweepSpec
 from ssmopt.files.problem_hash import problem_document
 from ssmopt.files.tiling import tiling_document
-from ssmopt.hardware import is_hardware_field
+from ssmopt.hardware import Hardware, is_hardware_field
 from ssmopt.problem import Dtype, Problem
 from ssmopt.solvers import registered_solvers
 from ssmopt.tiling import Tiling
 
 _REPLACED = ("model", "hardware", "seq_len", "batch", "layers", "scope", "initial_state", "form", "dtype")
 """Parameters that are fields of a problem."""
+
+_BESIDE_PARTS = tuple(
+    field.name for field in dataclasses.fields(Hardware) if field.name not in ("memories", "cores", "channels")
+)
+"""Fields of hardware that change no cycle, but latency, area and energy."""
 
 _WITHOUT_RESULTS = ("commands", "export", "experiments")
 """Parts of the package that no schedule depends on."""
@@ -74,7 +79,7 @@ class Point:
             "name": problem.name,
             "problem": problem_document(problem),
             "model": {"name": problem.model.name, "layers": problem.model.layers},
-            "hardware": {"name": hardware.name, "clock_ghz": hardware.clock_ghz},
+            "hardware": {name: _plain(getattr(hardware, name)) for name in _BESIDE_PARTS},
             "tiling": None if self.tiling is None else tiling_document(self.tiling),
             **self._how,
         }
@@ -100,6 +105,13 @@ class Point:
     def capacities(self) -> tuple[int, ...]:
         """Bytes of each memory."""
         return tuple(memory.capacity for memory in self.problem.hardware.memories)
+
+
+def _plain(value: Any) -> Any:
+    """A value, whatever it is made of, as JSON values."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def digest(document: object) -> str:

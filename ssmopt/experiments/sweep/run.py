@@ -280,7 +280,8 @@ class _Run:
                 future = runner.submit(Job(point.problem, point.tiling, point.solving, code_version(), point.plugin))
             except BrokenExecutor:
                 waiting.appendleft(point)
-                self._restart(runner)
+                if not self.running:  # otherwise those say what happened
+                    self._restart(runner)
                 return
             except RuntimeError as error:  # an executor that has been shut down
                 raise self._broken(error) from None

@@ -7,7 +7,7 @@ import os
 from importlib.resources import files
 from typing import Any
 
-from ssmopt.bounds import bounds_of
+from ssmopt.bounds import best, instance_bounds, lower_bounds
 from ssmopt.experiments.compare import Comparison
 from ssmopt.explain import Explanation, explain
 from ssmopt.export.markup import Markup, escaped
@@ -63,7 +63,9 @@ def report_html(
     """
     if explanation is None:
         explanation = explain(instance, schedule, gains=False)
-    bound, tile_bound = bounds_of(instance)
+    tiled = instance_bounds(instance)
+    untiled = [] if instance.problem is None else lower_bounds(instance.problem)
+    bound, tile_bound = best(untiled or tiled), best([*untiled, *tiled])
     meta, arrays = report_data(instance, schedule, explanation, bound.cycles)
     directory, block = packed(arrays)
     sections = [
@@ -76,11 +78,15 @@ def report_html(
     if comparison is not None:
         compared = comparison_table(comparison, instance, schedule, bound.cycles)
         sections.append(_section("comparison", "Comparison", compared, _COMPARISON))
-    sections.append(_section("bounds", "Bounds", bound_table(instance), _BOUNDS))
+    sections.append(_section("bounds", "Bounds", bound_table(untiled, tiled), _BOUNDS))
     facts = _facts(instance, schedule)
     facts += [
         ("lower bound", f"{whole(bound.cycles)} cycles", bound.reason),
-        ("gap", percent(relative_gap(schedule.makespan, bound.cycles)), "to the lower bound under any tiling"),
+        (
+            "gap",
+            percent(relative_gap(schedule.makespan, bound.cycles)),
+            "to the lower bound" + ("" if instance.problem is None else " under any tiling"),
+        ),
         ("instance gap", percent(relative_gap(schedule.makespan, tile_bound.cycles)), tile_bound.reason),
     ]
     links = [
@@ -127,10 +133,7 @@ _BOUNDS = "No schedule is shorter than any of these; the largest counts."
 
 
 def _chain_words(explanation: Explanation) -> str:
-    makespan = max(explanation.schedule.makespan, 1)
-    spent = [f"{name} {percent(cycles / makespan)}" for name, cycles in explanation.chain_cycles.items()]
-    if explanation.chain_wait:
-        spent.append(f"held back {percent(explanation.chain_wait / makespan)}")
+    spent = [f"{name} {percent(share)}" for name, share in explanation.chain_shares()]
     count = len(explanation.stretches)
     return (
         f"From the end back, each time to what was waited for: {len(explanation.chain):,} steps in {count:,} stretches "

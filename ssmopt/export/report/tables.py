@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssmopt.bounds import instance_bounds, lower_bounds
 from ssmopt.experiments.compare import Comparison
 from ssmopt.explain import Explanation
 from ssmopt.explain.idle import Idle
-from ssmopt.export.markup import Markup, escaped, table
+from ssmopt.export.markup import NUMBER, Markup, escaped, table
 from ssmopt.export.palette import operator_styles, stage_order
 from ssmopt.export.units import megabytes, percent, size, whole
 from ssmopt.instance import Instance
 from ssmopt.result import Bound, relative_gap
 from ssmopt.schedule import Schedule
 
-_STRETCHES = 20
+_STRETCHES, _BOUNDS = 20, 16  # rows of the tables
 
 _IDLE_COLOURS = {
     "busy": "#0072b2", "transfer": "#e69f00", "dependence": "#cc79a7", "space": "#009e73", "held back": "#999999",
@@ -58,14 +57,14 @@ def operator_table(instance: Instance, schedule: Schedule) -> Markup:
     return table(heads, rows)
 
 
-def bound_table(instance: Instance) -> Markup:
-    """All bounds with their reasons, the largest first."""
-    rows: list[tuple[str, str, Bound]] = []
-    if instance.problem is not None:
-        rows += [("any tiling", "", bound) for bound in lower_bounds(instance.problem)]
-    rows += [("these tiles", "", bound) for bound in instance_bounds(instance)]
-    rows.sort(key=lambda row: -row[2].cycles)
-    return table(("cycles>", "holds for", "reason"), [(whole(b.cycles), scope, b.reason) for scope, _, b in rows])
+def bound_table(untiled: Sequence[Bound], tiled: Sequence[Bound]) -> Markup:
+    """Bounds under any tiling and bounds of the tiles, with their reasons, the largest first."""
+    rows = [("any tiling", bound) for bound in untiled] + [("these tiles", bound) for bound in tiled]
+    rows.sort(key=lambda row: -row[1].cycles)
+    heads = ("cycles>", "holds for", "reason")
+    shown = table(heads, [(whole(bound.cycles), scope, bound.reason) for scope, bound in rows[:_BOUNDS]])
+    left = len(rows) - _BOUNDS
+    return Markup(f"{shown}<p>and {left} smaller ones</p>") if left > 0 else shown
 
 
 def comparison_table(comparison: Comparison, instance: Instance, schedule: Schedule, lower_bound: int | None) -> Markup:
@@ -143,7 +142,7 @@ def idle_table(idle: Sequence[Idle], makespan: int) -> Markup:
     # Heads are text elsewhere; here they carry the colours of the bars.
     plain = table([*heads, *(f"{name}>" for name in _IDLE_COLOURS)], rows)
     for name, mark in zip(_IDLE_COLOURS, marks, strict=True):
-        plain = Markup(plain.replace(f'<th class="number">{name}</th>', f'<th class="number">{mark}</th>', 1))
+        plain = Markup(plain.replace(f"<th{NUMBER}>{name}</th>", f"<th{NUMBER}>{mark}</th>", 1))
     return plain
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -45,6 +46,23 @@ CHANGES: list[dict[str, Any]] = [
 def test_whatever_changes_the_result_changes_the_key(change: dict[str, Any]) -> None:
     assert point(**change).key != point().key
     assert point(**change).key == point(**change).key
+
+
+def test_what_silicon_costs_changes_the_key() -> None:
+    marca = ssmopt.load_hardware("marca")
+    assert marca.energy is not None
+    keys = {
+        point(hardware=machine).key
+        for machine in (
+            marca,
+            dataclasses.replace(marca, dram_pj_per_bit=3.5),
+            dataclasses.replace(marca, area_mm2=200.0),
+            dataclasses.replace(marca, area_model=None),
+            dataclasses.replace(marca, energy=None),
+            dataclasses.replace(marca, energy=dataclasses.replace(marca.energy, sram_pj_per_byte=0.25)),
+        )
+    }
+    assert len(keys) == 6
 
 
 def test_the_version_of_the_code_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
