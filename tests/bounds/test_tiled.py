@@ -18,7 +18,7 @@ from ssmopt.decode import decode
 from ssmopt.instance import Instance
 
 
-@pytest.mark.parametrize("block", campaign(10))
+@pytest.mark.parametrize("block", campaign(5))
 def test_no_bound_exceeds_the_optimum(block: int) -> None:
     met = 0
     for seed in searched(range(25 * block, 25 * block + 25)):
@@ -37,7 +37,7 @@ def test_less_memory_only_adds_what_it_forces() -> None:
         assert best(bounds).cycles <= exhaustive_makespan(tight(instance))
 
 
-@pytest.mark.parametrize("block", campaign(5))
+@pytest.mark.parametrize("block", campaign(2))
 def test_no_bound_exceeds_a_schedule_on_several_lanes_channels_and_cores(block: int) -> None:
     met = 0
     for seed in range(100 * block, 100 * block + 100):

@@ -33,7 +33,7 @@ def test_ft06_is_solved_to_its_known_optimum(memory_per_machine: bool) -> None:
     assert validate(instance, outcome.schedule) == []
 
 
-@pytest.mark.parametrize("seed", campaign(60))
+@pytest.mark.parametrize("seed", campaign(30))
 def test_random_instances_are_solved_to_the_optimum_of_exhaustive_search(seed: int) -> None:
     instance = random_instance(seed)
     outcome = _solve(instance)
@@ -44,7 +44,7 @@ def test_random_instances_are_solved_to_the_optimum_of_exhaustive_search(seed: i
     assert outcome.proved_optimal
 
 
-@pytest.mark.parametrize("seed", campaign(30))
+@pytest.mark.parametrize("seed", campaign(15))
 def test_the_relaxed_bound_is_the_optimum_with_unlimited_memory(seed: int) -> None:
     instance = random_instance(seed)
     bound = relaxed_bound(instance, None, instance_bound=0, time_limit=60, workers=2, seed=1).bound
@@ -53,7 +53,7 @@ def test_the_relaxed_bound_is_the_optimum_with_unlimited_memory(seed: int) -> No
     assert bound <= exhaustive_makespan(instance)
 
 
-@pytest.mark.parametrize("seed", campaign(20))
+@pytest.mark.parametrize("seed", campaign(10))
 def test_two_channels_are_as_good_as_two_lanes(seed: int) -> None:
     base = random_instance(seed)
     bandwidth = int(base.channel_bandwidth[0])

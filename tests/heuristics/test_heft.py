@@ -12,7 +12,7 @@ from ssmopt.heuristics.heft import HEFT, upward_rank
 from ssmopt.validate import validate
 
 
-@pytest.mark.parametrize("block", campaign(4))
+@pytest.mark.parametrize("block", campaign(2))
 def test_heft_on_random_instances(block: int) -> None:
     for seed in range(50 * block, 50 * block + 50):
         instance = random_instance(seed)
