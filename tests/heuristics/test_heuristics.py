@@ -370,7 +370,7 @@ def test_heft_takes_any_instance_and_the_others_need_operators() -> None:
     assert [name for name, h in HEURISTICS.items() if h.applies_to(instance)] == ["heft"]
     for name in HEURISTICS:
         if name != "heft":
-            with pytest.raises(InputError, match="needs to know the operators|is for machines with several memories"):
+            with pytest.raises(InputError, match=r"needs to know the operators|is for machines with several memories"):
                 ssmopt.solve(instance, solver=name, time_limit=10)
 
 
