@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from command_line import run
 
 from ssmopt.autotile import choice
 from ssmopt.autotile.candidates import TilingChoice
 from ssmopt.problem import Problem
+
+__all__ = ["run", "tilings_are_searched_once"]
 
 _search = choice.search_tilings
 _FOUND: dict[str, tuple[TilingChoice, list[tuple[int, int]], list[float]]] = {}
@@ -60,6 +63,6 @@ def _searched_once(
 
 @pytest.fixture(autouse=True)
 def tilings_are_searched_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Except in tests of the search itself, and of signals that come in the middle of it."""
-    if not any(word in request.node.nodeid for word in ("autotile", "signal")):
+    """But for tests marked ``searches``, which look at the search itself or interrupt it."""
+    if request.node.get_closest_marker("searches") is None:
         monkeypatch.setattr(choice, "search_tilings", _searched_once)

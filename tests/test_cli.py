@@ -11,64 +11,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command_line import QUICK, TINY, TINY_NAME, Run, files, refused
 
 import ssmopt
-from ssmopt.cli import app
 from ssmopt.result import Result
 
 SOLVE_MODULE = importlib.import_module("ssmopt.solve")  # the package has a function of the same name
-TINY = ("--model", "mamba-tiny", "--hardware", "tiny", "--seq-len", "4")
-TINY_NAME = "mamba-tiny-tiny-L4"
-QUICK = ("--solver", "fuse-block")
 RESULT_FIELDS = (
     "instance", "solver", "status", "makespan", "lower_bound", "bound_reason", "gap", "instance_bound", "instance_gap",
     "tiling", "latency_ms", "model_latency_ms", "ms_per_token", "tiles", "transfers", "dram_bytes",
     "peak_memory_bytes", "area_mm2", "energy_uj", "energy_compute_uj", "energy_sram_uj", "energy_dram_uj",
     "wall_seconds", "valid",
 )  # fmt: skip
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str) -> Outcome:
-        with pytest.raises(SystemExit) as stopped:
-            app(list(args), prog_name="ssmopt")
-        captured = capsys.readouterr()
-        code = stopped.value.code
-        return Outcome(0 if code is None else int(code), captured.out, captured.err)
-
-    return call
-
-
-def refused(outcome: Outcome, *words: str) -> None:
-    """Bad input: exit code 2, nothing on stdout, one line on stderr."""
-    assert outcome.code == 2
-    assert outcome.out == ""
-    assert outcome.err.startswith("error: ")
-    assert outcome.err.count("\n") == 1
-    for word in words:
-        assert word in outcome.err
-
-
-def files() -> set[str]:
-    return {path.name for path in Path().iterdir()}
 
 
 class TestHelp:

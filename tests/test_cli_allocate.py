@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from allocate.packings import DATA
-from test_cli import QUICK, TINY, TINY_NAME, Run, refused, run  # noqa: F401
+from command_line import QUICK, TINY, TINY_NAME, Run, refused
 
 BUFFERS = "id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\nb3,0,9,4\nb4,9,21,4\nb5,0,21,4\n"
 
@@ -18,7 +18,7 @@ def buffers(tmp_path: Path) -> str:
     return "b.csv"
 
 
-def test_buffers_get_offsets(run: Run, buffers: str, tmp_path: Path) -> None:  # noqa: F811
+def test_buffers_get_offsets(run: Run, buffers: str, tmp_path: Path) -> None:
     done = run("allocate", buffers, "--capacity", "12", "-o", "placed.csv", "--plot", "map.png")
     assert done.code == 0
     for words in ("FOUND", "height", "12 bytes", "utilisation", "100.0 %", "placed.csv", "map.png"):
@@ -29,7 +29,7 @@ def test_buffers_get_offsets(run: Run, buffers: str, tmp_path: Path) -> None:  #
     assert (tmp_path / "map.png").exists()
 
 
-def test_too_little_capacity_is_said_and_nothing_is_written(run: Run, buffers: str, tmp_path: Path) -> None:  # noqa: F811
+def test_too_little_capacity_is_said_and_nothing_is_written(run: Run, buffers: str, tmp_path: Path) -> None:
     done = run("allocate", buffers, "--capacity", "11", "-o", "placed.csv", "--json")
     assert done.code == 1
     found = json.loads(done.out)
@@ -38,14 +38,14 @@ def test_too_little_capacity_is_said_and_nothing_is_written(run: Run, buffers: s
     assert not (tmp_path / "placed.csv").exists()
 
 
-def test_a_published_problem_as_json(run: Run) -> None:  # noqa: F811
+def test_a_published_problem_as_json(run: Run) -> None:
     done = run("allocate", str(DATA / "K.1048576.csv"), "--capacity", "1MiB", "--json")
     assert done.code == 0
     found = json.loads(done.out)
     assert (found["buffers"], found["height_bytes"], found["utilisation"]) == (454, 1_048_576, 1.0)
 
 
-def test_solve_writes_addresses_and_a_saved_schedule_gets_them(run: Run, tmp_path: Path) -> None:  # noqa: F811
+def test_solve_writes_addresses_and_a_saved_schedule_gets_them(run: Run, tmp_path: Path) -> None:
     done = run("solve", *TINY, *QUICK, "--allocate", "--json", "-o", "with.json", "--export", "tiles.json")
     assert done.code == 0
     assert json.loads(done.out)["fragmentation_bytes"] >= 0
@@ -71,7 +71,7 @@ def test_solve_writes_addresses_and_a_saved_schedule_gets_them(run: Run, tmp_pat
     assert TINY_NAME in again["instance"]["name"]
 
 
-def test_bad_input(run: Run, buffers: str) -> None:  # noqa: F811
+def test_bad_input(run: Run, buffers: str) -> None:
     refused(run("allocate", buffers), "--capacity")
     refused(run("allocate", buffers, "--capacity", "lots"), "--capacity")
     refused(run("allocate", "nowhere.csv", "--capacity", "1"), "no such file")

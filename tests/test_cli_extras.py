@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import test_cli
-from test_cli import QUICK, TINY, Run, refused
+from command_line import QUICK, TINY, Run, refused
 
 from ssmopt import solvers
-
-run = test_cli.run  # the fixture
 
 
 class TestCapacity:

@@ -8,11 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import test_cli
-from test_cli import Run, refused
+from command_line import QUICK, TINY, Run, refused
 from test_interruption import started
-
-run = test_cli.run  # the fixture
 
 INSTANCE = """
 model: mamba-tiny
@@ -60,7 +57,7 @@ def test_show_says_what_repeats(run: Run, periodic: str) -> None:
 
 
 def test_show_of_an_ordinary_schedule(run: Run) -> None:
-    solved = json.loads(run("solve", *test_cli.TINY, *test_cli.QUICK, "-o", "plain.json", "--json").out)
+    solved = json.loads(run("solve", *TINY, *QUICK, "-o", "plain.json", "--json").out)
     record = json.loads(run("show", "plain.json", "--json").out)
     for name in ("instance", "solver", "status", "makespan", "gap", "tiling", "tiles", "transfers"):
         assert record[name] == solved[name]

@@ -6,11 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-import test_cli
+from command_line import QUICK, TINY, TINY_NAME, Run, files, refused
 from export.trace_rules import Trace
-from test_cli import QUICK, TINY, TINY_NAME, Run, files, refused
-
-run = test_cli.run  # the fixture
 
 SOLVE = ("solve", *TINY, *QUICK, "--quiet", "--no-plot", "--time-limit", "5")
 SCHEDULE = f"{TINY_NAME}.schedule.json"

@@ -223,6 +223,7 @@ def test_a_second_signal_interrupts_at_once() -> None:
     assert process.stdout == ""
 
 
+@pytest.mark.searches
 def test_a_signal_while_a_tiling_is_searched_is_not_lost() -> None:
     def interrupt(progress: Progress) -> None:
         if progress.phase.startswith("tiling"):

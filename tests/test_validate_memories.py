@@ -12,6 +12,7 @@ import pytest
 from plain_validator import broken_rules
 from random_instances import large_instance, random_instance
 from random_orders import random_memories, random_order, random_policy, tight_memories, with_private_memories
+from schedule_changes import changed, without
 
 from ssmopt.decode import decode
 from ssmopt.instance import DRAM, Instance
@@ -37,21 +38,6 @@ def rules_of(instance: Instance, schedule: Schedule) -> set[str]:
     found = {violation.rule for violation in validate(instance, schedule)}
     assert found == broken_rules(instance, schedule)
     return found
-
-
-def changed(schedule: Schedule, table: str, row: int, **cells: int) -> Schedule:
-    old = getattr(schedule, table)
-    columns = {name: column.copy() for name, column in vars(old).items() if column is not None}
-    for name, value in cells.items():
-        columns[name][row] = value
-    return replace(schedule, **{table: type(old)(**columns)})
-
-
-def without(schedule: Schedule, table: str, row: int) -> Schedule:
-    old = getattr(schedule, table)
-    return replace(
-        schedule, **{table: type(old)(**{n: np.delete(c, row) for n, c in vars(old).items() if c is not None})}
-    )
 
 
 def moves_of(schedule: Schedule) -> list[int]:

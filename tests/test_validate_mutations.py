@@ -15,6 +15,7 @@ from exhaustive import exhaustive_schedule
 from handmade import INSTANCES, schedule_of
 from plain_validator import broken_rules
 from random_instances import random_instance
+from schedule_changes import changed, without
 
 from ssmopt.instance import DRAM, OUTPUT, Instance
 from ssmopt.schedule import Schedule
@@ -29,22 +30,6 @@ def rules(violations: list[Violation]) -> set[str]:
 def optimal(seed: int) -> tuple[Instance, Schedule]:
     instance = random_instance(seed)
     return instance, exhaustive_schedule(instance)
-
-
-def changed(schedule: Schedule, table: str, row: int, **cells: int) -> Schedule:
-    """The schedule with cells of one row replaced."""
-    old = getattr(schedule, table)
-    columns = {name: column.copy() for name, column in vars(old).items() if column is not None}
-    for name, value in cells.items():
-        columns[name][row] = value
-    return replace(schedule, **{table: type(old)(**columns)})
-
-
-def without(schedule: Schedule, table: str, row: int) -> Schedule:
-    old = getattr(schedule, table)
-    return replace(
-        schedule, **{table: type(old)(**{n: np.delete(c, row) for n, c in vars(old).items() if c is not None})}
-    )
 
 
 def doubled(schedule: Schedule, table: str, row: int) -> Schedule:

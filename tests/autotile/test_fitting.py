@@ -21,6 +21,8 @@ from ssmopt.problem import Dtype, Problem
 from ssmopt.workload.needs import finest_tiling, least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
+pytestmark = pytest.mark.searches
+
 
 @pytest.mark.parametrize("family", ["mamba", "mamba2"])
 @settings(max_examples=15, deadline=None)

@@ -21,6 +21,8 @@ from ssmopt.validate import validate
 from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles
 
+pytestmark = pytest.mark.searches
+
 MODEL = Model("small", "mamba", 2, 16, 32, 4, 4, 2)
 MODEL2 = Model("small", "mamba2", 2, 16, 32, 4, 4, head_dim=4, n_groups=2, chunk_size=4)
 

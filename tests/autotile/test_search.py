@@ -24,6 +24,8 @@ from ssmopt.validate import validate
 from ssmopt.workload.needs import least_capacity
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
+pytestmark = pytest.mark.searches
+
 MODELS = [("mamba-130m", "recurrent"), ("mamba2-130m", "recurrent"), ("mamba2-130m", "chunked")]
 
 

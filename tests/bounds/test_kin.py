@@ -56,6 +56,24 @@ def test_no_bound_exceeds_the_optimum_where_all_chunks_wait_for_one_sum(block: i
     assert split >= 1  # In some of them only what the sum splits says so much.
 
 
+def test_cores_without_work_before_the_last_write_of_a_tensor_count_for_nothing() -> None:
+    """What only core d can run may all start after a has written x: then no work of d is before that."""
+    tiles: dict[str, tuple[int | dict[str, int], str, str, str]] = {
+        "a": ({"c": 1}, "i", "u x", ""),
+        "b": ({"c": 4}, "u x", "o", ""),
+        "e": ({"d": 2}, "u w", "v", ""),
+        "f": ({"d": 2}, "u v", "z", ""),
+    }
+    tensors = {
+        "i": (1, "input"), "w": (3, "weight"), "u": (1, "intermediate"), "x": (3, "intermediate"), "o": (1, "output"),
+        "v": (3, "intermediate"), "z": (0, "intermediate"),
+    }  # fmt: skip
+    instance = make_instance(tiles, tensors, {"m": 20}, {"c": "m", "d": "m"}, {"dma": (1, 1, "dram m")})
+    optimum = exhaustive_makespan(instance)
+    assert optimum == 8
+    assert best(instance_bounds(instance)).cycles <= optimum
+
+
 @pytest.mark.parametrize("unlike", [False, True])
 def test_no_bound_exceeds_a_schedule_of_larger_instances(unlike: bool) -> None:
     for seed in range(60):

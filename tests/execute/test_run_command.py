@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import Run
 
-from ssmopt.cli import app
 from ssmopt.execute import input_shapes, make_arrays
 from ssmopt.execute.reference_mamba import block
 from ssmopt.files.schedule import schedule_document
@@ -23,8 +22,6 @@ model: mamba-tiny
 hardware: tiny
 seq_len: 5
 """
-Outcome = tuple[int, str, str]
-Run = Callable[..., Outcome]
 EXECUTION = importlib.import_module("ssmopt.execute.execution")
 OUTPUTS = {"out": (5, 8), "h_final": (1, 16, 4), "x_branch_final": (3, 16)}
 
@@ -42,19 +39,11 @@ def schedule() -> str:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], schedule: str) -> Run:
+def run(run: Run, schedule: str) -> Run:
     """Runs a command in a folder with an instance and a schedule of it."""
-    monkeypatch.chdir(tmp_path)
     Path("own.yaml").write_text(INSTANCE)
     Path("own.json").write_text(schedule)
-
-    def call(*args: str) -> Outcome:
-        with pytest.raises(SystemExit) as stopped:
-            app(list(args), prog_name="ssmopt")
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return call
+    return run
 
 
 def test_outputs_agree_with_the_model(run: Run) -> None:

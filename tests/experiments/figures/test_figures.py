@@ -6,15 +6,15 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_line import Run
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from ssmopt.cli import app
 from ssmopt.errors import InputError
 from ssmopt.experiments import figures
 from ssmopt.experiments.figures import FIGURES, FigureKind, FigureOptions, FigureProgress, make_figure
@@ -75,21 +75,12 @@ def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            app(["figure", *args], prog_name="ssmopt")
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return call
+def command(run: Run) -> Run:
+    """Runs ``ssmopt figure``."""
+    return partial(run, "figure")
 
 
-def test_the_command_writes_into_its_folder(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_command_writes_into_its_folder(command: Run, tmp_path: Path) -> None:
     tiny = ("--quick", "--model", "mamba-tiny", "--hardware", "tiny")
     code, out, _ = command("operations", "roofline", *tiny, "-o", "out")
     assert code == 0
@@ -103,7 +94,7 @@ def test_the_command_writes_into_its_folder(command: Callable[..., tuple[int, st
     assert all(Path(file).exists() for file in entry["files"])
 
 
-def test_the_command_lists_and_refuses(command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_the_command_lists_and_refuses(command: Run, tmp_path: Path) -> None:
     code, out, _ = command("--list")
     assert code == 0
     assert all(name in out for name in FIGURES)
