@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import baselines
+from markdown_table import cells, table, times
 
 import ssmopt
 from ssmopt.bounds import best, lower_bounds
@@ -78,28 +79,13 @@ def told(section: str) -> str:
 
 def baseline(problem: Problem, name: str) -> Result:
     """A baseline on the best of some coarse tilings; what is known is not scheduled again."""
-    key = (problem.name, name, problem.hardware)
-    if all(known != key for known, _ in _BASELINES):
-        _BASELINES.append((key, best_baseline(problem, name)))
-    return next(result for known, result in _BASELINES if known == key)
+    key = (problem.name, name, repr(problem.hardware))
+    if key not in _BASELINES:
+        _BASELINES[key] = best_baseline(problem, name)
+    return _BASELINES[key]
 
 
-_BASELINES: list[tuple[tuple[str, str, Hardware], Result]] = []
-
-
-def times(number: float) -> str:
-    """A speed-up."""
-    return f"{number:.3f}x" if number < 1.1 else f"{number:.2f}x"
-
-
-def cells(*values: object) -> str:
-    """A row of a table."""
-    return "| " + " | ".join(str(value) for value in values) + " |"
-
-
-def table(header: Sequence[str], rows: Sequence[str]) -> str:
-    """A table whose columns after the first are numbers."""
-    return "\n".join([cells(*header), "|---|" + "---:|" * (len(header) - 1), *rows])
+_BASELINES: dict[tuple[str, str, str], Result] = {}
 
 
 def cycles(result: Result) -> str:

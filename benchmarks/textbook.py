@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from markdown_table import cells
 from textbook_model import PlainModel
 
 import ssmopt
@@ -71,7 +72,7 @@ class Row:
         plain = ["none", "-"]
         if self.plain_makespan is not None and self.plain_gap is not None:
             plain = [f"{self.plain_makespan:,}", _percent(self.plain_gap)]
-        cells = [
+        row = [
             self.scope,
             f"{self.tiles:,}",
             f"{self.sram_bytes / 2**20:.4g} MiB",
@@ -83,7 +84,7 @@ class Row:
             _percent(self.gap),
             f"{self.seconds:.0f} s",
         ]
-        return "| " + " | ".join(cells) + " |"
+        return cells(*row)
 
 
 HEADER = (

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ssmopt.csr import Csr, IntArray, expand_ranges
-from ssmopt.hardware import CoreGroup, Hardware
+from ssmopt.hardware import CoreGroup
 from ssmopt.ids import Ids
 from ssmopt.instance import (
-    DRAM,
     INTERMEDIATE,
     NOT_ADMISSIBLE,
     OUTPUT,
@@ -28,6 +27,7 @@ from ssmopt.tiling import Tiling
 from ssmopt.workload.cuts import boundaries
 from ssmopt.workload.graph import problem_graph
 from ssmopt.workload.layers import STREAM, stack
+from ssmopt.workload.machine import cores_of, memory_indices
 from ssmopt.workload.operators import Access, Operator, OperatorGraph, Tensor, chunk_lengths, step_cycles
 
 DIMS = ("S", "L", "G", "H", "E", "X", "N", "D", "R", "K", "W")
@@ -69,8 +69,8 @@ def _build_block(problem: Problem, tiling: Tiling, alike: tuple[str, ...]) -> In
     produced[adds[1]] = True
     kind = pieces.kinds(graph, produced)
 
-    memories_of = _memories(problem.hardware)
-    core_ids, core_memory, core_kind = _cores(problem.hardware, memories_of)
+    memories_of = memory_indices(problem.hardware)
+    core_ids, core_memory, core_kind = cores_of(problem.hardware, memories_of)
     channels = problem.hardware.channels
     return Instance(
         name=problem.name,
@@ -312,27 +312,6 @@ def _overlaps(grid: _Grid, access: Access, tensor: Tensor, pieces: _Pieces, numb
         values, owner = expand_ranges(first[along], last[along])
         tile, piece = tile[owner], piece[owner] * (len(cut) - 1) + values
     return number[tile], piece + pieces.offset[access.tensor]
-
-
-def _memories(hardware: Hardware) -> dict[str, list[int]]:
-    """Indices of the memories that each name stands for, in an instance."""
-    indices: dict[str, list[int]] = {"dram": [DRAM]}
-    first = 0
-    for memory in hardware.memories:
-        indices[memory.id] = list(range(first, first + memory.count))
-        first += memory.count
-    return indices
-
-
-def _cores(hardware: Hardware, memories_of: Mapping[str, list[int]]) -> tuple[tuple[str, ...], IntArray, IntArray]:
-    ids, memory, kind = [], [], []
-    for group_index, group in enumerate(hardware.cores):
-        for i in range(group.count):
-            ids.append(group.id if group.count == 1 else f"{group.id}.{i}")
-            choices = memories_of[group.memory]
-            memory.append(choices[i * len(choices) // group.count])
-            kind.append(group_index)
-    return tuple(ids), np.array(memory, dtype=np.int64), np.array(kind, dtype=np.int64)
 
 
 def _durations(grids: list[_Grid], numbering: list[IntArray], groups: tuple[CoreGroup, ...]) -> IntArray:
