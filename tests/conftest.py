@@ -1,17 +1,18 @@
-"""What all tests share: a problem that several of them solve is searched for a tiling once per process."""
+"""What all tests share; a problem that several of them solve is searched for a tiling once per process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from command_line import run
 
+from ssmopt import solvers
 from ssmopt.autotile import choice
 from ssmopt.autotile.candidates import TilingChoice
 from ssmopt.problem import Problem
 
-__all__ = ["run", "tilings_are_searched_once"]
+__all__ = ["forget", "run", "tilings_are_searched_once"]
 
 _search = choice.search_tilings
 _FOUND: dict[str, tuple[TilingChoice, list[tuple[int, int]], list[float]]] = {}
@@ -66,3 +67,13 @@ def tilings_are_searched_once(request: pytest.FixtureRequest, monkeypatch: pytes
     """But for tests marked ``searches``, which look at the search itself or interrupt it."""
     if request.node.get_closest_marker("searches") is None:
         monkeypatch.setattr(choice, "search_tilings", _searched_once)
+
+
+@pytest.fixture
+def forget() -> Iterator[None]:
+    """Nothing that a test registers stays."""
+    kept = dict(solvers._HEURISTICS), dict(solvers._SOLVERS)
+    yield
+    for known, before in zip((solvers._HEURISTICS, solvers._SOLVERS), kept, strict=True):
+        known.clear()
+        known.update(before)

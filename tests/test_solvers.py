@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,7 @@ from ssmopt.validate import validate
 SEED = 9  # four tiles, two of which wait for others
 
 
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    """Nothing that a test registers stays."""
-    kept = dict(solvers._HEURISTICS), dict(solvers._SOLVERS)
-    yield
-    for known, before in zip((solvers._HEURISTICS, solvers._SOLVERS), kept, strict=True):
-        known.clear()
-        known.update(before)
+pytestmark = pytest.mark.usefixtures("forget")
 
 
 def in_order(instance: ssmopt.Instance) -> object:

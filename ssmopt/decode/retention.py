@@ -291,23 +291,25 @@ def _prefetch(instance: Instance, segments: Segments, profile: IntArray, capacit
     begin = list(first)
     frontier = 0
     for i, n_bytes in enumerate(np.add.reduceat(size, heads).tolist()):
-        use = first[i]
-        low = max(frontier, floor[i], use - window)
-        start = use
-        block = 32
-        while start > low:
-            lower = max(low, start - block)
-            over = profile[lower:start] > capacity - n_bytes
-            if over.any():
-                start -= int(np.argmax(over[::-1]))
-                break
-            start = lower
-            block *= 2
-        if start < use:
-            profile[start:use] += n_bytes
-        begin[i] = start
-        frontier = start
+        low = max(frontier, floor[i], first[i] - window)
+        begin[i] = frontier = extend_begin(profile, capacity, n_bytes, low, first[i])
     segments.begin[load] = np.repeat(begin, np.diff(np.append(heads, len(load))))
+
+
+def extend_begin(profile: IntArray, capacity: int, n_bytes: int, low: int, use: int) -> int:
+    """Add ``n_bytes`` backwards from before ``use`` while room lasts, down to ``low``; returns the first position."""
+    room, start, block = capacity - n_bytes, use, 32
+    while start > low:
+        lower = max(low, start - block)
+        over = profile[lower:start] > room
+        if over.any():
+            start -= int(np.argmax(over[::-1]))
+            break
+        start = lower
+        block *= 2
+    if start < use:
+        profile[start:use] += n_bytes
+    return start
 
 
 def extend_release(profile: IntArray, capacity: int, n_bytes: int, start: int, end: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from ssmopt.csr import IntArray
 from ssmopt.decode.policy import Policy
 from ssmopt.decode.private.stays import FROM_DRAM, Cells, Stays, profile_of
-from ssmopt.decode.retention import extend_release
+from ssmopt.decode.retention import extend_begin, extend_release
 from ssmopt.instance import Instance
 
 _LOAD_WINDOW = 4_096
@@ -81,28 +81,16 @@ def _run_ahead(
 ) -> None:
     """Let fetches run ahead as far as room and a window last; if in order, none overtakes an earlier one."""
     chosen = chosen[np.argsort(stays.cell[chosen], kind="stable")]
-    room = instance.memory_capacity[stays.memory[chosen]] - instance.tensor_bytes[stays.tensor[chosen]]
     columns = (
         stays.cell[chosen],
         np.maximum(lowest[chosen], stays.cell[chosen] - window),
-        room,
+        instance.memory_capacity[stays.memory[chosen]],
         instance.tensor_bytes[stays.tensor[chosen]],
     )
     begin = []
     frontier = 0
-    for use, low, most, n_bytes in zip(*(column.tolist() for column in columns), strict=True):
-        low = max(low, frontier)
-        start, block = use, 16
-        while start > low:
-            lower = max(low, start - block)
-            over = profile[lower:start] > most
-            if over.any():
-                start -= int(np.argmax(over[::-1]))
-                break
-            start = lower
-            block *= 2
-        if start < use:
-            profile[start:use] += n_bytes
+    for use, low, capacity, n_bytes in zip(*(column.tolist() for column in columns), strict=True):
+        start = extend_begin(profile, capacity, n_bytes, max(low, frontier), use)
         begin.append(start)
         if in_order:
             frontier = start

@@ -16,6 +16,7 @@ from ssmopt.area import model_of, one_core_group
 from ssmopt.autotile.candidates import Candidate
 from ssmopt.experiments.figures.base import FigureKind, FigureOptions
 from ssmopt.experiments.figures.style import (
+    BASELINE_SERIES,
     BOUND_SERIES,
     OKABE_ITO,
     OPTIMUM_SERIES,
@@ -41,7 +42,7 @@ QUICK_FRACTIONS = (Fraction(1, 2), Fraction(1))
 SHARES = tuple(Fraction(percent, 100) for percent in range(5, 100, 5))
 QUICK_SHARES = tuple(Fraction(percent, 100) for percent in (20, 50, 80))
 LENGTHS, QUICK_LENGTHS = (1, 64, 1024), (1, 16)
-BASELINES = ("fuse-all", "mem-aware")
+BASELINES = tuple(BASELINE_SERIES)
 OPTIMUM, BOUND = "optimum", "bound"
 
 _SECONDS, _QUICK_SECONDS = 4.0, 1.0
@@ -49,8 +50,7 @@ _SECONDS_PER_UNIT = 4.0
 _NEIGHBOURS = 2
 
 _SERIES = {
-    "fuse-all": Series("fuse-all", OKABE_ITO["vermilion"], "s"),
-    "mem-aware": Series("mem-aware", OKABE_ITO["orange"], "^"),
+    **BASELINE_SERIES,
     OPTIMUM: OPTIMUM_SERIES,
     BOUND: BOUND_SERIES,
 }

@@ -15,10 +15,10 @@ from ssmopt.experiments.figures.solving import (
     solve_schemes,
 )
 from ssmopt.experiments.figures.style import (
+    BASELINE_SERIES,
     BOUND_SERIES,
     OKABE_ITO,
     OPTIMUM_SERIES,
-    Series,
     legend_of,
     new_figure,
     note,
@@ -30,7 +30,7 @@ from ssmopt.export.units import cycles
 SRAM_MIB = (0.1, 0.25, 0.5, 0.75, 1, 2, 3, 4, 6, 8, 10, 12, 18, 24, 30)
 QUICK_SRAM_MIB = (0.25, 1, 4, 24)
 LENGTHS, QUICK_LENGTHS = (1, 64, 512, 1024), (1, 16)
-BASELINES = ("fuse-all", "mem-aware")
+BASELINES = tuple(BASELINE_SERIES)
 ENOUGH = 1.02
 """The SRAM that is enough: the least with which the optimum is within so much of that with the most."""
 
@@ -39,8 +39,7 @@ _AXES = ("seq_len", "sram_mib")
 _TICKS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.03, 0.06, 0.1, 0.25, 0.5, 1, 2, 4, 8, 24, 64, 128)
 
 _SERIES = {
-    "fuse-all": Series("fuse-all", OKABE_ITO["vermilion"], "s"),
-    "mem-aware": Series("mem-aware", OKABE_ITO["orange"], "^"),
+    **BASELINE_SERIES,
     OPTIMUM: OPTIMUM_SERIES,
     BOUND: BOUND_SERIES,
 }

@@ -51,6 +51,11 @@ class Series:
         }  # fmt: skip
 
 
+BASELINE_SERIES = {
+    "fuse-all": Series("fuse-all", OKABE_ITO["vermilion"], "s"),
+    "mem-aware": Series("mem-aware", OKABE_ITO["orange"], "^"),
+}
+"""The two published schemes that the optimum is compared with where there is little memory."""
 OPTIMUM_SERIES = Series("optimum", OKABE_ITO["blue"], "o")
 BOUND_SERIES = Series("lower bound", BOUND_COLOUR, "", "--")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 import ssmopt
-from ssmopt import solvers
 from ssmopt.errors import InputError, SsmoptError
 from ssmopt.experiments.sweep import SweepProgress, points_of, read_results, run_sweep
 from ssmopt.experiments.sweep import run as run_module
@@ -230,16 +228,6 @@ def test_the_pool_has_no_more_processes_than_points(monkeypatch: pytest.MonkeyPa
     assert asked == [1]
     with pytest.raises(InputError, match="workers must be positive"):
         run_sweep(make_sweep({"seed": [0]}, FIXED), workers=0)
-
-
-@pytest.fixture
-def forget() -> Iterator[None]:
-    """Nothing that a test registers stays."""
-    kept = dict(solvers._HEURISTICS), dict(solvers._SOLVERS)
-    yield
-    for known, before in zip((solvers._HEURISTICS, solvers._SOLVERS), kept, strict=True):
-        known.clear()
-        known.update(before)
 
 
 PLUGIN = """\
