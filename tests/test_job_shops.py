@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_cli
+from command_line import Run, refused
 from exhaustive import exhaustive_makespan
-from test_cli import Run, refused
 
 from ssmopt.csr import Csr
 from ssmopt.files.job_shop import read_job_shop
@@ -22,8 +21,6 @@ from ssmopt.validate import validate
 EXAMPLES = Path(__file__).parent.parent / "examples" / "job_shop"
 OPTIMA = {"ft06.txt": 55, "la01.txt": 666, "la05.txt": 593, "ft10.txt": 930, "mk01.fjs": 40}
 """Published optima."""
-
-run = test_cli.run  # the fixture
 
 
 @pytest.mark.parametrize("name", OPTIMA)

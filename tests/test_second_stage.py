@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import test_cli
+from command_line import TINY, Run, refused
 from exhaustive import exhaustive_makespan
 from exhaustive_traffic import exhaustive_traffic
 from random_instances import random_instance
-from test_cli import TINY, Run, refused
 
 import ssmopt.second_stage
 from ssmopt.build import load_instance
@@ -23,8 +22,6 @@ from ssmopt.validate import validate
 
 SEEDS = range(40)
 BUSY = "mamba-130m-marca-L64"
-
-run = test_cli.run  # the fixture
 
 
 def _with_capacity(instance: Instance, capacity: int) -> Instance:
