@@ -14,3 +14,8 @@ FACTOR = int(os.environ.get("SSMOPT_CAMPAIGN", "1"))
 def campaign(usual: int, step: int = 1) -> range:
     """Seeds, or numbers of blocks of seeds, from 0."""
     return range(0, usual * FACTOR, step)
+
+
+def examples(usual: int) -> int:
+    """Examples of a property test."""
+    return usual * FACTOR

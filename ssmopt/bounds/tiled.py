@@ -7,7 +7,9 @@ import itertools
 import numpy as np
 
 from ssmopt.bounds.crossing import before_and_after, forced_transfers
+from ssmopt.bounds.exclusion import Tiles, Transfers, exclusion_bound
 from ssmopt.bounds.kin import Kin, Machines, heads_from_transfers, heads_from_work, worth_while
+from ssmopt.bounds.machine import machine_bound
 from ssmopt.bounds.moments import BoolArray, Moments, find_moments
 from ssmopt.bounds.split import Direction, split_bound
 from ssmopt.csr import IntArray
@@ -18,10 +20,10 @@ from ssmopt.result import Bound
 def instance_bounds(instance: Instance) -> list[Bound]:
     """Cycles below which no schedule of this tile instance exists, with reasons.
 
-    Longest path; per set of cores, and over the channels to DRAM: release, work and tail; all that must come before
-    and after some tile, or some moment. Transfers counted are those that every schedule makes: one load of each tensor
-    that is read and that no tile produces, one store of each produced output; and, where memory is short, those that
-    cross some moment of every schedule off chip.
+    Longest path; per set of cores, and over the channels to DRAM: release, work and tail; tiles and transfers that
+    exclude each other; all that must come before and after some tile, or some moment. Transfers counted are those that
+    every schedule makes: one load of each tensor that is read and that no tile produces, one store of each produced
+    output; and, where memory is short, those that cross some moment of every schedule off chip.
     """
     if instance.n_tiles == 0:
         return [Bound(0, "nothing to do")]
@@ -32,6 +34,7 @@ def instance_bounds(instance: Instance) -> list[Bound]:
         heads, tails = _with_kin(instance, heads, tails, shortest)
     bounds += _core_bounds(instance, heads, tails, shortest)
     bounds += _traffic_bound(instance, heads, tails, shortest)
+    bounds += _exclusion_bounds(instance, heads, tails, shortest)
     if close:
         value = int((heads + shortest + tails).max())
         bounds.append(Bound(value, "all loads and work before some tile, and all work and stores after it"))
@@ -146,28 +149,11 @@ def _lanes(instance: Instance) -> int:
     return sum(int(instance.channel_lanes[c]) for c, ends in enumerate(instance.channel_connects) if DRAM in ends)
 
 
-def _machine_bound(heads: IntArray, bodies: IntArray, tails: IntArray, machines: int) -> int:
-    """The best of: those released late, all of them, then the shortest tail; and its mirror image.
-
-    For every threshold on the heads, the bodies with at least that head take their sum over the machines, after the
-    threshold and before their smallest tail.
-    """
-    if not len(bodies):
-        return 0
-    return max(_released(heads, bodies, tails, machines), _released(tails, bodies, heads, machines))
-
-
-def _released(heads: IntArray, bodies: IntArray, tails: IntArray, machines: int) -> int:
-    order = np.argsort(-heads, kind="stable")
-    work = -(-np.cumsum(bodies[order]) // machines)
-    return int((heads[order] + work + np.minimum.accumulate(tails[order])).max())
-
-
 def _core_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
     """One bound per set of kinds of core, over the tiles that can run nowhere else."""
     bounds = []
     for cores, inside in _confined(instance):
-        value = _machine_bound(heads[inside], shortest[inside], tails[inside], len(cores))
+        value = machine_bound(heads[inside], shortest[inside], tails[inside], len(cores))
         bounds.append(Bound(value, "release, work and tail of " + _names(instance, cores)))
     return bounds
 
@@ -206,29 +192,31 @@ def _names(instance: Instance, cores: IntArray) -> str:
 
 def _traffic_bound(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
     """Loads and stores that every schedule makes, over all lanes to DRAM."""
-    channels = [c for c, ends in enumerate(instance.channel_connects) if DRAM in ends]
-    if not channels:
+    lanes = _lanes(instance)
+    moved = Transfers.compulsory(instance, _transfer_cycles(instance), heads, tails, shortest)
+    if not lanes or not len(moved.cycles):
         return []
-    cycles = _transfer_cycles(instance)
-    lanes = int(instance.channel_lanes[channels].sum())
-    read = instance.readers.counts() > 0
-    loaded = ~instance.produced & read & (instance.tensor_bytes > 0)
-    stored = _stored(instance)
-    load_tail = np.zeros(instance.n_tensors, dtype=np.int64)
-    rows = instance.inputs.rows()
-    np.maximum.at(load_tail, instance.inputs.indices, shortest[rows] + tails[rows])
-    store_head = np.zeros(instance.n_tensors, dtype=np.int64)
-    rows = instance.writes.rows()
-    np.maximum.at(store_head, instance.writes.indices, heads[rows] + shortest[rows])
-    n_loads, n_stores = int(loaded.sum()), int(stored.sum())
-    if n_loads + n_stores == 0:
-        return []
-    transfer_heads = np.concatenate([np.zeros(n_loads, dtype=np.int64), store_head[stored]])
-    transfer_tails = np.concatenate([load_tail[loaded], np.zeros(n_stores, dtype=np.int64)])
-    bodies = np.concatenate([cycles[loaded], cycles[stored]])
-    names = " and ".join(instance.channel_ids[c] for c in channels)
-    value = _machine_bound(transfer_heads, bodies, transfer_tails, lanes)
+    ends = zip(instance.channel_ids, instance.channel_connects, strict=True)
+    names = " and ".join(name for name, memories in ends if DRAM in memories)
+    value = machine_bound(moved.heads, moved.cycles, moved.tails, lanes)
     return [Bound(value, f"compulsory traffic of channel {names}")]
+
+
+def _exclusion_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:
+    """Tiles and transfers of which no two happen at a time, since memory has no room for both."""
+    lanes = _lanes(instance)
+    moved = Transfers.compulsory(instance, _transfer_cycles(instance), heads, tails, shortest)
+    if not lanes or not len(moved.cycles):
+        return []
+    capacity = int(instance.memory_capacity.sum())
+    bounds = []
+    for cores, inside in _confined(instance):
+        tiles = Tiles(heads[inside], shortest[inside], tails[inside], instance.tile_need_bytes[inside])
+        cycles = exclusion_bound(tiles, len(cores), moved, lanes, capacity)
+        if cycles:
+            reason = f"transfers for which {capacity:,} bytes of SRAM have no room beside tiles of"
+            bounds.append(Bound(cycles, f"{reason} {_names(instance, cores)}"))
+    return bounds
 
 
 def _crossing_bounds(instance: Instance, heads: IntArray, tails: IntArray, shortest: IntArray) -> list[Bound]:

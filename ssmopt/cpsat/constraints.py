@@ -6,6 +6,7 @@ import math
 
 from ortools.sat.python import cp_model
 
+from ssmopt.cpsat.exclusions import add_exclusions
 from ssmopt.cpsat.scope import Scope
 from ssmopt.cpsat.variables import MoveVars, SlotVars, TileVars, Variables
 from ssmopt.instance import OUTPUT
@@ -20,6 +21,7 @@ def add_constraints(model: cp_model.CpModel, scope: Scope, variables: Variables)
         _add_retention(model, scope, variables.tiles, tensor, slots)
     _add_channels(model, scope, variables)
     _add_memory(model, scope, variables)
+    add_exclusions(model, scope, variables)
 
 
 def moves(variables: Variables) -> list[MoveVars]:

@@ -144,6 +144,7 @@ class BlockVariant:
         """In a few words."""
         order = self.order
         parts = [f"gate {order.gate}", f"out_proj {order.out}", *(n for n in ("mixed", "overlap") if getattr(order, n))]
+        parts += ["x_proj last"] if order.sums == "last" else []
         return "depth first with " + ", ".join(parts)
 
     def plan(self, instance: Instance) -> Plan:
@@ -159,7 +160,8 @@ ROOMS = ((0, 0), (0, 2), (1, 1), (2, 2), (3, 1), (4, 2), (4, 6), (8, 6))
 
 
 def _fuse_block(instance: Instance) -> list[Plan]:
-    return [BlockVariant(BlockOrder(), reserve, deferred).plan(instance) for reserve, deferred in ROOMS]
+    plans = [BlockVariant(BlockOrder(), reserve, deferred).plan(instance) for reserve, deferred in ROOMS]
+    return [*plans, BlockVariant(BlockOrder(sums="last"), *ROOMS[0]).plan(instance)]
 
 
 FUSE_BLOCK = Heuristic(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ssmopt.csr import IntArray
-from ssmopt.heuristics.places import FIRST, LATE
+from ssmopt.heuristics.places import LATE, SUMS
 from ssmopt.instance import NOT_ADMISSIBLE, Instance
 
 
@@ -49,7 +49,7 @@ def overlap_token_tiles(instance: Instance, order: IntArray, token_tile: IntArra
     token_tile, phase
         Per tile: where it belongs (`ssmopt.heuristics.places`).
     """
-    stage = np.where(phase <= FIRST, 0, np.where(phase == LATE, 2, 1)).astype(np.int64)
+    stage = np.where(phase <= SUMS, 0, np.where(phase == LATE, 2, 1)).astype(np.int64)
     order = lay_evenly(instance, order, (token_tile + stage,), stage)
     kind, cycles = cheapest(instance)
     busiest = int(np.bincount(kind, weights=cycles).argmax())

@@ -17,7 +17,7 @@ from ssmopt.workload.graph import STATE_UPDATE
 Names = npt.NDArray[np.str_]
 BoolArray = npt.NDArray[np.bool_]
 
-WHOLE, FIRST, SECOND, THIRD, LATE = range(5)
+WHOLE, FIRST, SUMS, SECOND, THIRD, LATE = range(6)
 """Phases; in the first and in the last one, pieces of channels do not matter."""
 
 _FRONT = ("in_proj", "conv1d", "silu_x", "silu_xBC", "x_proj")
@@ -44,6 +44,7 @@ _GATE, GATE_AHEAD = 3, 0
 
 GATES = ("late", "early", "ahead")
 OUTS = ("along", "split", "late")
+SUMS_AT = ("along", "last")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class BlockOrder:
     mixed
         Whether, while the states of a piece of channels are updated, the projections around them go on tile by tile:
         the z half of ``in_proj`` spread over the channels that it belongs to, and ``out_proj`` for the piece before.
+    sums
+        When Mamba-1's ``x_proj`` runs, which all second phase waits for. ``along``: piece by piece with the first
+        phase. ``last``: after it. A piece of the first phase computes longer after its loads than ``x_proj`` does, and
+        what has least to do after its loads comes last (Johnson's rule for two machines, 1954).
     overlap
         Whether, while the states of a token tile are updated, the first phase of the next one goes on, and the late
         part of ``out_proj`` of the one before: for machines with cores of several kinds.
@@ -73,9 +78,11 @@ class BlockOrder:
     out: str = "along"
     mixed: bool = False
     overlap: bool = False
+    sums: str = "along"
 
     def __post_init__(self) -> None:
-        for name, value, choices in (("gate", self.gate, GATES), ("out", self.out, OUTS)):
+        choice = (("gate", self.gate, GATES), ("out", self.out, OUTS), ("sums", self.sums, SUMS_AT))
+        for name, value, choices in choice:
             if value not in choices:
                 raise InputError(f"unknown value {value!r}{nearest(value, choices)}", key=name)
 
@@ -140,6 +147,8 @@ def places(instance: Instance, meta: TileMeta, order: BlockOrder) -> Places:
         channel[is_gate] = _spread(meta, channel, is_gate, d_inner, int(order.gate == "ahead"))[is_gate]
         step[is_gate] = GATE_AHEAD
     step[phase == FIRST] = 0
+    if order.sums == "last":
+        phase[names == "x_proj"] = SUMS
     late = np.isin(names, ("out_proj", "residual") if family == "mamba" else ("norm_scale", "out_proj", "residual"))
     if order.out == "late":
         phase[late] = LATE

@@ -9,6 +9,7 @@ from fractions import Fraction
 from math import prod
 
 import pytest
+from campaign import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_problems import core_group, hardware, problems
@@ -152,7 +153,7 @@ def test_no_point_needs_less_than_the_demand_says(problem: Problem, scan: bool) 
     check_demands(problem, scan)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(problems(largest=3, longest=5, family="mamba2", batches=(1, 1, 2)), st.booleans())
 @example(tiny2(5, 2, 2, 2, 2, 2, 3, 2, form="chunked"), False)
 @example(tiny2(5, 1, 4, 2, 2, 1, 2, 3, form="chunked", initial_state="zero"), False)

@@ -8,6 +8,7 @@ from math import ceil, prod
 
 import numpy as np
 import pytest
+from campaign import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from random_orders import random_policy
@@ -52,7 +53,7 @@ def check_against(problem: Problem, tiling: Tiling) -> None:
     assert [b for b in tiled if b.cycles > makespan] == [], tiling.describe()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=SHAPES)
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_no_schedule_of_any_tiling_beats_a_bound(data: st.DataObject) -> None:
     problem = data.draw(problems(largest=5, longest=5, on=machines()))
@@ -61,7 +62,7 @@ def test_no_schedule_of_any_tiling_beats_a_bound(data: st.DataObject) -> None:
     check_against(problem, tiling)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=SHAPES)
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_nor_of_mamba2_or_of_several_sequences(data: st.DataObject) -> None:
     family = data.draw(st.sampled_from(("mamba2", "mamba2", "mamba")))
@@ -72,7 +73,7 @@ def test_nor_of_mamba2_or_of_several_sequences(data: st.DataObject) -> None:
     check_against(problem, tiling)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SHAPES)
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_nor_of_several_layers(data: st.DataObject) -> None:
     family, fast = data.draw(st.sampled_from(("mamba", "mamba", "mamba2"))), data.draw(st.booleans())
@@ -96,7 +97,7 @@ def test_layers_move_their_own_tensors_and_pass_the_rest_on() -> None:
     assert bound.reason == "compulsory traffic of channel dma"
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SHAPES)
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_nor_of_mamba2_where_only_computing_counts(data: st.DataObject) -> None:
     """Many cores, single tokens and heads, no overhead, a memory without delay."""
@@ -114,7 +115,7 @@ def test_nor_of_mamba2_where_only_computing_counts(data: st.DataObject) -> None:
         check_against(problem, tiling)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SHAPES)
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=SHAPES)
 @given(st.data())
 def test_nor_where_only_computing_counts(data: st.DataObject) -> None:
     """Many cores, single elements, no overhead, a memory without delay: releases, tails and recurrence are all."""

@@ -10,11 +10,12 @@ import pytest
 from small_problems import core_group, hardware
 
 import ssmopt
+from ssmopt.bounds import best, instance_bounds
 from ssmopt.decode import Policy, decode
 from ssmopt.errors import InputError
-from ssmopt.heuristics.fuse_block import block_order
+from ssmopt.heuristics.fuse_block import BlockVariant, block_order
 from ssmopt.heuristics.pipelined import all_orders
-from ssmopt.heuristics.places import BlockOrder
+from ssmopt.heuristics.places import SUMS_AT, BlockOrder
 from ssmopt.instance import Instance
 from ssmopt.model import Model
 from ssmopt.problem import Problem
@@ -102,6 +103,26 @@ def test_split_takes_the_first_columns_along_and_leaves_the_others_for_the_end()
         [i for i, name in enumerate(names) if name.startswith(f"out_proj.0.{column}.")] for column in (0, 1)
     )
     assert min(first) < last_state < min(second)
+
+
+def test_sums_that_come_last_follow_all_pieces_of_the_first_phase_and_precede_the_second() -> None:
+    instance = small()
+    along, last = (names_in(instance, BlockOrder(sums=sums)) for sums in ("along", "last"))
+    operators = [name.split(".")[0] for name in last]
+    sums = [i for i, operator in enumerate(operators) if operator == "x_proj"]
+    assert sums == list(range(sums[0], sums[0] + len(sums)))
+    assert set(operators[: sums[0]]) == {"rms_norm", "in_proj", "conv1d", "silu_x"}
+    assert operators[sums[-1] + 1] == "dt_proj"
+    assert sorted(along) == sorted(last)
+    assert along.index("x_proj.0.0.0") < along.index("in_proj.0.1.0")
+
+
+def test_sums_come_last_where_little_is_computed_after_their_loads() -> None:
+    """Before the second phase one loads without a break: a machine that loads, and one that computes (Johnson)."""
+    problem = Problem("p", ssmopt.load_model("mamba-130m"), ssmopt.load_hardware("marca"), 64)
+    instance = build_tiles(problem, Tiling(64, state_tokens=16, scan=True, channel_splits=128))
+    along, last = (decode(instance, *BlockVariant(BlockOrder(sums=s), 0, 0).plan(instance)) for s in SUMS_AT)
+    assert along.makespan > last.makespan == best(instance_bounds(instance)).cycles
 
 
 def test_unknown_choices_are_refused_with_the_nearest_one() -> None:
