@@ -1,6 +1,6 @@
 """The plain textbook CP-SAT model against `ssmopt.solve`, on the same tile instances with the same time limit.
 
-    python benchmarks/textbook.py --time-limit 60 --workers 2 [--sizes 64,256,1000,4000] [--write docs/textbook.md]
+    python benchmarks/textbook.py --time-limit 60 --workers 2 [--sizes 64,256] [--write docs/textbook.md]
 
 One block (and one state update alone) of mamba-130m over 64 tokens on marca, cut ever finer along its channels, with
 24 MiB of SRAM and with so little that the best heuristic is 3 % above the instance bound. Every schedule is validated.
@@ -43,8 +43,8 @@ SOLVED = 1e-4
 PRESSURE = 0.03
 """Under pressure the best heuristic is at least so far above the instance bound."""
 
-SHARES = (1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 3 / 32, 1 / 16, 3 / 64, 1 / 32, 3 / 128, 1 / 64, 3 / 256, 1 / 128)
-"""Shares of 24 MiB that are tried as an SRAM under pressure, the largest first."""
+STEP_BYTES = 16 << 10
+"""An SRAM under pressure is a multiple of this."""
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
@@ -120,19 +120,27 @@ def heuristic_makespan(instance: Instance) -> int:
 
 
 def under_pressure(scope: str, size: int) -> tuple[Instance, bool]:
-    """The instance with the largest share of 24 MiB at which the heuristics are far off; False if there is none."""
-    found, instance = None, instance_of(scope, size)
-    full = int(instance.memory_capacity[0])
-    for share in SHARES:
-        pressed = instance_of(scope, size, int(full * share))
-        try:
-            gap = heuristic_makespan(pressed) / bounds_of(pressed)[1].cycles - 1
-        except CapacityError:
-            break
-        found = pressed
-        if gap >= PRESSURE:
-            return pressed, True
-    return found or instance, False
+    """The instance in the largest SRAM found with which the heuristics are far off; False if there is none.
+
+    From the full memory down by a fifth each, until they are far off, and then up again by bisection.
+    """
+
+    def is_far(steps: int) -> bool:
+        pressed = instance_of(scope, size, steps * STEP_BYTES)
+        return heuristic_makespan(pressed) / bounds_of(pressed)[1].cycles - 1 >= PRESSURE
+
+    enough = low = int(instance_of(scope, size).memory_capacity[0]) // STEP_BYTES
+    try:
+        while not is_far(low):
+            enough, low = low, low * 4 // 5
+    except CapacityError:
+        low = -(-instance_of(scope, size).minimum_capacity()[0] // STEP_BYTES)
+        if not is_far(low):
+            return instance_of(scope, size, low * STEP_BYTES), False
+    while enough - low > 1:
+        middle = (enough + low) // 2
+        enough, low = (enough, middle) if is_far(middle) else (middle, low)
+    return instance_of(scope, size, low * STEP_BYTES), True
 
 
 def plain_schedule(instance: Instance, time_limit: float, workers: int) -> tuple[Schedule | None, int]:
@@ -207,7 +215,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--time-limit", type=float, default=60.0, help="wall seconds per solve (default 60)")
     parser.add_argument("--workers", type=int, default=2, help="threads of either solver (default 2)")
-    parser.add_argument("--sizes", default="64,256,1000,4000", help="numbers of tiles, about (default %(default)s)")
+    parser.add_argument(
+        "--sizes", default="32,64,128,256,1000,4000", help="numbers of tiles, about (default %(default)s)"
+    )
     parser.add_argument("--scopes", default="block,state-update", help="default %(default)s")
     parser.add_argument("--write", type=Path, default=None, help="a file whose results are replaced")
     options = parser.parse_args()

@@ -26,6 +26,9 @@ DEPTH_FIRST = BlockVariant(BlockOrder(), reserve=0, deferred=0)
 _SMALL = 4
 """Below this many times the least capacity the search hardly finds anything, and a coarse tiling may be better."""
 
+_MANY_FOUND = 3
+"""A tiling that the search found may have so many times the tiles of one that is only known to fit."""
+
 _MOST_DECODED = 20_000
 """Where a tiling has more tiles than this, fewer tokens are decoded, and the makespan is scaled up."""
 
@@ -58,8 +61,14 @@ def choose_tiling(
     try:
         found = search_tilings(problem, should_stop=should_stop, on_candidate=on_candidate, spend=spend)
     except CapacityError:
-        return fitted or _fitted(problem, capacity) or _of_few_tiles(problem, capacity, least)
-    return found if fitted is None or found.makespan <= fitted.makespan else fitted
+        return _if_few(problem, fitted or _fitted(problem, capacity)) or _of_few_tiles(problem, capacity, least)
+    if fitted is None or found.makespan <= fitted.makespan:
+        # The search estimates long prompts from short ones, and may come to millions of tiles.
+        if _if_few(problem, found, _MANY_FOUND):
+            return found
+        fitted = fitted or _fitted(problem, capacity)
+        return min(found, fitted, key=lambda choice: count_tiles(one_layer(problem), choice.tiling))
+    return fitted
 
 
 def _of_several_memories(
@@ -84,12 +93,15 @@ def _of_several_memories(
         return TilingChoice(tiling, OwnersVariant(), problem.layers * makespan, 1)
 
 
-def _fitted(problem: Problem, capacity: int) -> TilingChoice | None:
-    """A coarse tiling that fits; None if even that has too many tiles."""
+def _fitted(problem: Problem, capacity: int) -> TilingChoice:
+    """A coarse tiling that fits."""
     tiling = tiling_that_fits(problem, capacity)
-    if count_tiles(one_layer(problem), tiling) > most_tiles(problem):
-        return None
     return TilingChoice(tiling, DEPTH_FIRST, _estimate(problem, tiling), 1)
+
+
+def _if_few(problem: Problem, choice: TilingChoice, times: int = 1) -> TilingChoice | None:
+    """The choice, unless it has more than so many times the tiles that a tiling may have."""
+    return choice if count_tiles(one_layer(problem), choice.tiling) <= times * most_tiles(problem) else None
 
 
 def _of_few_tiles(problem: Problem, capacity: int, least: Need) -> TilingChoice:

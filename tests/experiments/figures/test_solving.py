@@ -15,7 +15,7 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.experiments.figures import FigureInterrupted, FigureOptions, FigureProgress, fusion_schemes, memory, solving
 from ssmopt.experiments.figures.fusion_schemes import FUSION_SCHEMES, NINE
 from ssmopt.experiments.figures.memory import least_enough
-from ssmopt.experiments.figures.solving import BOUND, OPTIMUM, baseline_points, best_of_each
+from ssmopt.experiments.figures.solving import BOUND, OPTIMUM, baseline_points, best_of_each, with_best_known
 from ssmopt.experiments.sweep import SweepResult
 from ssmopt.workload.tiles import build_tiles
 
@@ -119,6 +119,40 @@ def test_the_best_of_each_ignores_what_failed() -> None:
     frame["tiling"] = [f"{s}{c}" for s, c, _ in rows]
     best_rows = best_of_each(frame, ("seq_len",), ("A", "B"))
     assert list(best_rows["tiling"]) == ["A0", "B1"]
+
+
+def test_an_optimum_is_never_worse_than_a_baseline_in_the_same_sram_or_less() -> None:
+    rows = [
+        ("A", 1, 7),
+        (OPTIMUM, 1, 9),
+        (BOUND, 1, 5),
+        ("A", 2, 8),
+        (OPTIMUM, 2, None),
+        (BOUND, 2, 7),
+        (OPTIMUM, 4, 6),
+    ]
+    frame = pd.DataFrame(
+        [
+            {**dict.fromkeys(solving._COLUMNS), "sram_mib": m, "seq_len": 1, "scheme": s, "makespan": c}
+            for s, m, c in rows
+        ]
+    ).astype({"makespan": "Int64", "lower_bound": "Int64", "gap": "Float64"})
+    frame["lower_bound"] = [5, 5, 5, 7, pd.NA, 7, 6]
+    known = with_best_known(frame, ("seq_len", "sram_mib"))
+    assert list(known["makespan"]) == [7, 7, 5, 8, 7, 7, 6]
+    assert list(known["gap"].dropna()) == [2 / 5, 0]
+    assert [row or None for row in known["taken_from"]] == [
+        None,
+        "A, sram_mib 1",
+        None,
+        None,
+        "A, sram_mib 1",
+        None,
+        None,
+    ]
+    assert list(known["status"][[1, 4]]) == ["FEASIBLE", "OPTIMAL"]
+    alone = with_best_known(frame[frame["scheme"] != "A"], ("seq_len", "sram_mib"))
+    assert list(alone["makespan"].fillna(0)) == [9, 5, 9, 7, 6]
 
 
 def test_a_signal_ends_a_figure_and_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
