@@ -63,6 +63,8 @@ def solve_schemes(
     baselines: Sequence[str],
     seconds: float,
     options: FigureOptions,
+    *,
+    long_seconds: float | None = None,
 ) -> pd.DataFrame:
     """Baselines, the optimum and the bound of each problem, in this order.
 
@@ -81,6 +83,8 @@ def solve_schemes(
         Wall seconds for each optimum.
     options
         Workers, store and listener.
+    long_seconds
+        Wall seconds for the optimum of each long prompt, if not the same.
 
     Returns
     -------
@@ -112,7 +116,7 @@ def solve_schemes(
             for name in baselines:
                 chosen = known.get((*_elsewhere(place), name))
                 second += baseline_points(problem, place, (name,), coarse, chosen)
-            second.append(optimum_point(problem, place, seconds))
+            second.append(optimum_point(problem, place, long_seconds or seconds))
         frame = pd.concat([frame, _run(second, axes, options, len(first), len(first) + len(second))])
     return with_best_known(with_bounds(best_of_each(frame, axes, (*baselines, OPTIMUM)), problems, axes), axes)
 
