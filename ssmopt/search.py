@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 from ssmopt.bounds import bounds_of
 from ssmopt.decode import decode_work, working_memories
 from ssmopt.heuristics.base import Heuristic, schedules_of
@@ -17,6 +20,12 @@ EXACT_TILES = 4_000
 
 _FEW_TILES, _SHARE_OF_FEW, _SHARE_OF_MANY = 300, 0.7, 0.25
 """Up to so many tiles the exact model takes the first share of what is left of the budget, otherwise the second."""
+
+_TURNS = (0.25, 0.35, 0.6)
+"""Turns of the exact model of few tiles, each with a share of what is left, if new orders are tried meanwhile."""
+
+_MOST_STARTS = 12
+"""Schedules of heuristics, with different orders of few tiles, from which new orders are searched."""
 
 _RELAXED_SHARE = 0.2
 """Share of the exact model's budget for the model without memory limits."""
@@ -35,6 +44,9 @@ class Search:
         self.note = note
         self.bound, self.tile_bound = bounds_of(instance)
         self.schedule: Schedule | None = None
+        self._lock = threading.RLock()
+        self._starts: dict[bytes, Schedule] = {}
+        self._neighbourhoods: NeighbourhoodSearch | None = None
         self.infeasible = False
 
     @property
@@ -44,10 +56,11 @@ class Search:
 
     def offer(self, schedule: Schedule, phase: str) -> None:
         """Take a schedule if it is better than the incumbent; it is validated first."""
-        if self.schedule is None or schedule.makespan < self.schedule.makespan:
-            check(self.instance, schedule)
-            self.schedule = schedule
-            self.report(phase)
+        with self._lock:  # CP-SAT offers from a thread of its own, while new orders are tried.
+            if self.schedule is None or schedule.makespan < self.schedule.makespan:
+                check(self.instance, schedule)
+                self.schedule = schedule
+                self.report(phase)
 
     def report(self, phase: str) -> None:
         """Tell the listener where the search stands."""
@@ -63,17 +76,44 @@ class Search:
             for schedule in schedules_of(heuristic, self.instance):
                 self.stop.spend(decode_work(self.instance))
                 self.offer(schedule, heuristic.name)
+                self._note_start(schedule)
                 if self.optimal or self.stop():
                     return
 
+    def _note_start(self, schedule: Schedule) -> None:
+        """Of few tiles, the best schedule of each order is where a search can begin."""
+        if self._few:
+            order = schedule.tiles.tile.tobytes()
+            known = self._starts.get(order)
+            if known is None or schedule.makespan < known.makespan:
+                self._starts[order] = schedule
+
     def improve(self, workers: int, seed: int) -> None:
-        """Improve the incumbent by the exact model, unless that is not wanted, and then by neighbourhoods."""
+        """Improve the incumbent by the exact model, unless that is not wanted, and then by neighbourhoods.
+
+        Of few tiles the exact model has several turns, each from the best schedule so far, while new orders are tried
+        beside it; with a work limit they would not be the same every time.
+        """
         if self.solver != "lns":
-            self.exact(workers, seed)
+            beside = self._few and self.stop.work_limit is None
+            for turn, share in enumerate(_TURNS if beside else (_SHARE_OF_FEW if self._few else _SHARE_OF_MANY,)):
+                self.exact(workers, seed + turn, share, relaxed=turn == 0, beside=beside)
         self.neighbourhoods(workers, seed)
 
-    def exact(self, workers: int, seed: int) -> None:
-        """Improve the incumbent, and the instance bound, by the exact model."""
+    @property
+    def _few(self) -> bool:
+        return self.instance.n_tiles <= _FEW_TILES
+
+    def exact(self, workers: int, seed: int, share: float, *, relaxed: bool, beside: bool) -> None:
+        """Improve the incumbent, and the instance bound, by the exact model with a share of what is left.
+
+        Parameters
+        ----------
+        relaxed
+            Whether the bound is first improved by the model without the memory's capacity.
+        beside
+            Whether new orders are tried meanwhile.
+        """
         if self.optimal or self.stop():
             return
         if self.instance.n_tiles > EXACT_TILES:
@@ -82,7 +122,6 @@ class Search:
         if len(working_memories(self.instance)) > 1:
             self.note = "; ".join(part for part in (self.note, "the exact model covers one memory only") if part)
             return
-        share = _SHARE_OF_FEW if self.instance.n_tiles <= _FEW_TILES else _SHARE_OF_MANY
         # OR-Tools takes a while to import, and most calls never get here.
         from ssmopt.cpsat import everything_fits, relaxed_bound, solve_exact
 
@@ -90,9 +129,9 @@ class Search:
         if self.schedule is None or fits:
             share = 1.0  # Without spills the exact model is at its best.
         self.report("cpsat")
-        if not fits:
+        if relaxed and not fits:
             seconds, work = self.stop.part(share * _RELAXED_SHARE)
-            relaxed = relaxed_bound(
+            outcome = relaxed_bound(
                 self.instance,
                 self.schedule,
                 instance_bound=self.tile_bound.cycles,
@@ -103,8 +142,8 @@ class Search:
                 should_stop=self.stop,
                 deterministic_limit=None if work is None else work * DETERMINISTIC_TIME,
             )
-            self.stop.spend(relaxed.work / DETERMINISTIC_TIME)
-            self._raise_bound(Bound(relaxed.bound, "CP-SAT on the instance without its memory limits"))
+            self.stop.spend(outcome.work / DETERMINISTIC_TIME)
+            self._raise_bound(Bound(outcome.bound, "CP-SAT on the instance without its memory limits"))
             if self.optimal or self.stop():
                 return
         seconds, work = self.stop.part(share)
@@ -118,7 +157,7 @@ class Search:
             deterministic_limit=None if work is None else work * DETERMINISTIC_TIME,
             on_schedule=lambda schedule: self.offer(schedule, "cpsat"),
             on_bound=lambda cycles: self._raise_bound(Bound(cycles, "CP-SAT on the exact model")),
-            should_stop=self.stop,
+            should_stop=self._stop_or_step(workers, seed) if beside else self.stop,
         )
         self.stop.spend(outcome.work / DETERMINISTIC_TIME)
         if outcome.schedule is not None:
@@ -126,14 +165,31 @@ class Search:
         self._raise_bound(Bound(outcome.bound, "CP-SAT on the exact model"))
         self.infeasible = outcome.infeasible and self.schedule is None
 
+    def _stop_or_step(self, workers: int, seed: int) -> Callable[[], bool]:
+        """A condition to stop; whoever asks waits until some new orders have been tried."""
+
+        def asked() -> bool:
+            if self.schedule is not None and not self.optimal and not self.stop():
+                self._search(workers, seed).step(self.schedule, lambda schedule: self.offer(schedule, "lns"))
+            return self.optimal or self.stop()
+
+        return asked
+
     def neighbourhoods(self, workers: int, seed: int) -> None:
         """Improve the incumbent by re-solving parts of it."""
         if self.schedule is None or self.optimal or self.stop() or self.instance.n_tiles < 2:
             return
         self.report("lns")
-        target = self.tile_bound.cycles
-        search = NeighbourhoodSearch(self.instance, self.stop, seed=seed, target=target, workers=workers)
-        search.run(self.schedule, lambda schedule: self.offer(schedule, "lns"))
+        self._search(workers, seed).run(self.schedule, lambda schedule: self.offer(schedule, "lns"))
+
+    def _search(self, workers: int, seed: int) -> NeighbourhoodSearch:
+        """The neighbourhood search of this run, which goes on where it was."""
+        if self._neighbourhoods is None:
+            starts = sorted(self._starts.values(), key=lambda schedule: schedule.makespan)[:_MOST_STARTS]
+            self._neighbourhoods = NeighbourhoodSearch(
+                self.instance, self.stop, seed=seed, target=self.tile_bound.cycles, workers=workers, others=starts
+            )
+        return self._neighbourhoods
 
     def _raise_bound(self, bound: Bound) -> None:
         """Take a better instance bound; where no tiling is known it bounds everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ class Tally:
 
 @dataclass
 class OrderSearch:
-    """A search over orders and policies from one schedule on.
+    """A search over orders and policies from one schedule on, which can be continued.
 
     Attributes
     ----------
@@ -64,6 +65,8 @@ class OrderSearch:
         The only source of chance.
     spend
         Told about the work of each decoded candidate.
+    start
+        A feasible schedule.
     target
         No schedule is shorter than this: the search ends when it is reached.
     """
@@ -72,49 +75,80 @@ class OrderSearch:
     parameters: Parameters
     rng: random.Random
     spend: Callable[[float], None]
+    start: Schedule
     target: int = 0
     tallies: dict[str, Tally] = field(default_factory=lambda: {n.name: Tally() for n in ORDERS})
+    _here: Point | None = None
+    _best: Point | None = None
+    _since: int = 0
+    stalled: int = field(default=0, init=False)
+    """Orders tried since one was better than all before."""
 
-    def run(self, start: Schedule, progress: Callable[[], float], on_better: Callable[[Schedule], None]) -> Schedule:
-        """Search from a schedule on; the best schedule that the decoder gave, which may be longer than that one.
+    def __post_init__(self) -> None:
+        self._layout = Layout.of(self.instance)
+        self._roulette = Roulette(ORDERS, self.parameters, self.rng)
+
+    @property
+    def best(self) -> Schedule:
+        """The best schedule that the decoder gave, which may be longer than the start; before that, the start."""
+        return self.start if self._best is None else self._best.schedule
+
+    @property
+    def tried(self) -> int:
+        """Orders tried so far."""
+        return sum(tally.tried for tally in self.tallies.values())
+
+    def again(self) -> OrderSearch:
+        """A search from the same schedule that goes another way."""
+        rng = random.Random(self.rng.getrandbits(64))
+        return OrderSearch(self.instance, self.parameters, rng, self.spend, self.start, self.target)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing better can be found."""
+        return self.best.makespan <= self.target
+
+    def run(
+        self, progress: Callable[[], float], on_better: Callable[[Schedule], None], candidates: float = math.inf
+    ) -> None:
+        """Begin, or go on.
 
         Parameters
         ----------
-        start
-            A feasible schedule.
         progress
             How much of the budget is used up; asked before each candidate, and the search ends at 1.
         on_better
             Called with each schedule that is better than all before.
+        candidates
+            Orders to try at most.
         """
-        here = best = self._begin(start, progress)
-        on_better(best.schedule)
-        layout = Layout.of(self.instance)
-        roulette = Roulette(ORDERS, self.parameters, self.rng)
-        since = 0
-        while (used := progress()) < 1 and best.makespan > self.target:
-            chosen = roulette.draw()
-            limit = best.makespan + int(self.parameters.threshold * (1 - used) * best.makespan)
+        if self._here is None or self._best is None:
+            self._here = self._best = self._begin(self.start, progress)
+            on_better(self._best.schedule)
+        while (used := progress()) < 1 and candidates > 0 and not self.finished:
+            candidates -= 1
+            chosen = self._roulette.draw()
+            limit = self._best.makespan + int(self.parameters.threshold * (1 - used) * self._best.makespan)
             tally = self.tallies[ORDERS[chosen].name]
             tally.tried += 1
-            since += 1
-            candidate = self._decoded(*ORDERS[chosen].change(layout, here, self.rng), limit + 1)
+            self._since += 1
+            self.stalled += 1
+            candidate = self._decoded(*ORDERS[chosen].change(self._layout, self._here, self.rng), limit + 1)
             if candidate is None or candidate.makespan > limit:
-                roulette.reward(chosen, 0.0)
-            elif candidate.makespan >= best.makespan:
-                here = candidate
+                self._roulette.reward(chosen, 0.0)
+            elif candidate.makespan >= self._best.makespan:
+                self._here = candidate
                 tally.accepted += 1
-                roulette.reward(chosen, self.parameters.reward_accepted)
+                self._roulette.reward(chosen, self.parameters.reward_accepted)
             else:
                 tally.best += 1
-                tally.cycles += best.makespan - candidate.makespan
-                roulette.reward(chosen, self.parameters.reward_best)
-                here = best = candidate
-                since = 0
-                on_better(best.schedule)
-            if since >= self.parameters.patience:
-                here, since = best, 0
-        return best.schedule
+                tally.cycles += self._best.makespan - candidate.makespan
+                self._roulette.reward(chosen, self.parameters.reward_best)
+                self._here = self._best = candidate
+                self._since = self.stalled = 0
+                on_better(candidate.schedule)
+            if self._since >= self.parameters.patience:
+                self._here, self._since = self._best, 0
 
     def _decoded(self, order: IntArray, policy: Policy, cutoff: int | None) -> Point | None:
         order = topological(self.instance, order)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ssmopt.errors import InputError
 from ssmopt.instance import Instance
 from ssmopt.neighbourhood.orders import OrderSearch, Tally
 from ssmopt.neighbourhood.parameters import Parameters
+from ssmopt.neighbourhood.tournament import Tournament
 from ssmopt.schedule import Schedule
 from ssmopt.stopping import DETERMINISTIC_TIME, Stop
 
@@ -30,6 +31,8 @@ class NeighbourhoodSearch:
         See `Parameters`.
     workers
         Threads of CP-SAT.
+    others
+        More feasible schedules from which new orders are searched.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class NeighbourhoodSearch:
         target: int = 0,
         parameters: Parameters | None = None,
         workers: int = 1,
+        others: Sequence[Schedule] = (),
     ):
         self.instance = instance
         self.stop = stop
@@ -50,27 +54,35 @@ class NeighbourhoodSearch:
         self.parameters = parameters or Parameters()
         self.rng = random.Random(seed)
         self.stretches: dict[str, Tally] = {}
-        self.orders = OrderSearch(instance, self.parameters, self.rng, stop.spend, target)
+        self.orders = Tournament([self._search(schedule, number) for number, schedule in enumerate(others)])
+
+    def _search(self, start: Schedule, number: int) -> OrderSearch:
+        rng = random.Random(f"{self.seed} {number}")
+        return OrderSearch(self.instance, self.parameters, rng, self.stop.spend, start, self.target)
 
     def run(self, start: Schedule, on_better: Callable[[Schedule], None]) -> Schedule:
         """Search from a feasible schedule on; ``on_better`` gets each new best one, not validated."""
-        best = start
-
-        def better(schedule: Schedule) -> None:
-            nonlocal best
-            if schedule.makespan < best.makespan:
-                best = schedule
-                on_better(schedule)
-
+        incumbent = _Incumbent(start, on_better)
         begin = self.stop.used
 
         def progress() -> float:
             return (self.stop.used - begin) / max(1 - begin, 1e-9)
 
         share = 1 - self.parameters.stretch_share
-        self.orders.run(start, lambda: progress() / share, better)
-        self._stretches(progress, best, better)
-        return best
+        self._include(start)
+        self.orders.run(lambda: progress() / share, incumbent.offer)
+        self._stretches(progress, incumbent.best, incumbent.offer)
+        return incumbent.best
+
+    def step(self, start: Schedule, on_better: Callable[[Schedule], None]) -> None:
+        """Try some new orders, from the best schedule so far or from others; the first step may take longer."""
+        self._include(start)
+        self.orders.step(lambda: self.stop.used, _Incumbent(start, on_better).offer)
+
+    def _include(self, start: Schedule) -> None:
+        """Search from a schedule, too, if it is better than all that is known."""
+        if all(search.best.makespan > start.makespan for search in self.orders.searches):
+            self.orders.searches.append(self._search(start, len(self.orders.searches)))
 
     def _stretches(self, progress: Callable[[], float], best: Schedule, better: Callable[[Schedule], None]) -> None:
         """Solve parts of the best schedule anew, where tensors live in one memory."""
@@ -96,3 +108,17 @@ class NeighbourhoodSearch:
         search = StretchSearch(self.instance, self.parameters, self.rng, budget, self.target)
         self.stretches = search.tallies
         search.run(best, progress, better)
+
+
+class _Incumbent:
+    """The best schedule so far; passes on what is better."""
+
+    def __init__(self, start: Schedule, on_better: Callable[[Schedule], None]):
+        self.best = start
+        self._on_better = on_better
+
+    def offer(self, schedule: Schedule) -> None:
+        """Take a schedule if it is better."""
+        if schedule.makespan < self.best.makespan:
+            self.best = schedule
+            self._on_better(schedule)

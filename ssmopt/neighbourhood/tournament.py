@@ -1,0 +1,58 @@
+"""Order searches from several schedules: all begin, then the best third goes on, and in the end all begin anew.
+
+Heuristics end in different basins, and the best of them is not always in the one that leads furthest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ssmopt.neighbourhood.orders import OrderSearch
+from ssmopt.schedule import Schedule
+
+_FIRST = 600
+"""Orders that every search tries before only the best ones go on."""
+
+_ONE_IN = 3
+"""One search in so many goes on."""
+
+_STALLED = 800
+"""Once the best searches have all tried so many orders without success, all begin anew and go other ways."""
+
+_STEP = 50
+"""Orders that a search tries at a time."""
+
+
+@dataclass
+class Tournament:
+    """Order searches that take turns.
+
+    Attributes
+    ----------
+    searches
+        Of equally good ones, the first goes on.
+    """
+
+    searches: list[OrderSearch]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing better can be found."""
+        return any(search.finished for search in self.searches)
+
+    def run(self, progress: Callable[[], float], on_better: Callable[[Schedule], None]) -> None:
+        """Go on until the budget is used up, of which ``progress`` says how much is; see `OrderSearch.run`."""
+        while progress() < 1 and not self.finished:
+            self.step(progress, on_better)
+
+    def step(self, progress: Callable[[], float], on_better: Callable[[Schedule], None]) -> None:
+        """Let one of the searches go on for a moment."""
+        young = next((search for search in self.searches if search.tried < _FIRST), None)
+        if young is None or len(self.searches) == 1:
+            best = sorted(self.searches, key=lambda search: search.best.makespan)[: -(-len(self.searches) // _ONE_IN)]
+            if len(self.searches) > 1 and all(search.stalled >= _STALLED for search in best):
+                self.searches = [search.again() for search in self.searches]
+                best = self.searches[:1]
+            young = min(best, key=lambda search: search.tried)
+        young.run(progress, on_better, _STEP)
