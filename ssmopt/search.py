@@ -94,11 +94,23 @@ class Search:
         Of few tiles the exact model has several turns, each from the best schedule so far, while new orders are tried
         beside it; with a work limit they would not be the same every time.
         """
-        if self.solver != "lns":
+        if self.solver != "lns" and self._exact_applies():
             beside = self._few and self.stop.work_limit is None
             for turn, share in enumerate(_TURNS if beside else (_SHARE_OF_FEW if self._few else _SHARE_OF_MANY,)):
                 self.exact(workers, seed + turn, share, relaxed=turn == 0, beside=beside)
         self.neighbourhoods(workers, seed)
+
+    def _exact_applies(self) -> bool:
+        """Whether there is an exact model; the note says why not."""
+        if self.optimal or self.stop():
+            return False
+        if self.instance.n_tiles > EXACT_TILES:
+            self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model"
+            return False
+        if len(working_memories(self.instance)) > 1:
+            self.note = "; ".join(part for part in (self.note, "the exact model covers one memory only") if part)
+            return False
+        return True
 
     @property
     def _few(self) -> bool:
@@ -116,12 +128,6 @@ class Search:
         """
         if self.optimal or self.stop():
             return
-        if self.instance.n_tiles > EXACT_TILES:
-            self.note = f"{self.instance.n_tiles:,} tiles are too many for the exact model"
-            return
-        if len(working_memories(self.instance)) > 1:
-            self.note = "; ".join(part for part in (self.note, "the exact model covers one memory only") if part)
-            return
         # OR-Tools takes a while to import, and most calls never get here.
         from ssmopt.cpsat import everything_fits, relaxed_bound, solve_exact
 
@@ -129,6 +135,7 @@ class Search:
         if self.schedule is None or fits:
             share = 1.0  # Without spills the exact model is at its best.
         self.report("cpsat")
+        should_stop = self._stop_or_step(workers, seed) if beside else self.stop
         if relaxed and not fits:
             seconds, work = self.stop.part(share * _RELAXED_SHARE)
             outcome = relaxed_bound(
@@ -139,7 +146,7 @@ class Search:
                 workers=workers,
                 seed=seed,
                 on_bound=None,
-                should_stop=self.stop,
+                should_stop=should_stop,
                 deterministic_limit=None if work is None else work * DETERMINISTIC_TIME,
             )
             self.stop.spend(outcome.work / DETERMINISTIC_TIME)
@@ -157,7 +164,7 @@ class Search:
             deterministic_limit=None if work is None else work * DETERMINISTIC_TIME,
             on_schedule=lambda schedule: self.offer(schedule, "cpsat"),
             on_bound=lambda cycles: self._raise_bound(Bound(cycles, "CP-SAT on the exact model")),
-            should_stop=self._stop_or_step(workers, seed) if beside else self.stop,
+            should_stop=should_stop,
         )
         self.stop.spend(outcome.work / DETERMINISTIC_TIME)
         if outcome.schedule is not None:

@@ -17,7 +17,7 @@ _FIRST = 600
 _ONE_IN = 3
 """One search in so many goes on."""
 
-_STALLED = 800
+_STALLED = 400
 """Once the best searches have all tried so many orders without success, all begin anew and go other ways."""
 
 _STEP = 50
