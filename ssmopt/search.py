@@ -21,8 +21,8 @@ EXACT_TILES = 4_000
 _FEW_TILES, _SHARE_OF_FEW, _SHARE_OF_MANY = 300, 0.7, 0.25
 """Up to so many tiles the exact model takes the first share of what is left of the budget, otherwise the second."""
 
-_TURNS = (0.25, 0.35, 0.6)
-"""Turns of the exact model of few tiles, each with a share of what is left, if new orders are tried meanwhile."""
+_TURNS = ((0.25, 0), (0.5, 1), (0.4, 0))
+"""Turns of the exact model of few tiles, if new orders are tried meanwhile: share of what is left, idle threads."""
 
 _MOST_STARTS = 12
 """Schedules of heuristics, with different orders of few tiles, from which new orders are searched."""
@@ -94,11 +94,17 @@ class Search:
         Of few tiles the exact model has several turns, each from the best schedule so far, while new orders are tried
         beside it; with a work limit they would not be the same every time.
         """
+        beside = False
         if self.solver != "lns" and self._exact_applies():
-            beside = self._few and self.stop.work_limit is None
-            for turn, share in enumerate(_TURNS if beside else (_SHARE_OF_FEW if self._few else _SHARE_OF_MANY,)):
-                self.exact(workers, seed + turn, share, relaxed=turn == 0, beside=beside)
-        self.neighbourhoods(workers, seed)
+            # OR-Tools takes a while to import, and most calls never get here.
+            from ssmopt.cpsat import everything_fits
+
+            # Without spills the exact model is at its best, and has all of the time.
+            beside = self._few and self.stop.work_limit is None and not everything_fits(self.instance)
+            once = (_SHARE_OF_FEW if self._few else _SHARE_OF_MANY, 0)
+            for turn, (share, spare) in enumerate(_TURNS if beside else (once,)):
+                self.exact(max(1, workers - spare), seed + turn, share, relaxed=turn == 0, beside=beside)
+        self.neighbourhoods(workers, seed, orders=not beside)
 
     def _exact_applies(self) -> bool:
         """Whether there is an exact model; the note says why not."""
@@ -128,12 +134,11 @@ class Search:
         """
         if self.optimal or self.stop():
             return
-        # OR-Tools takes a while to import, and most calls never get here.
         from ssmopt.cpsat import everything_fits, relaxed_bound, solve_exact
 
         fits = everything_fits(self.instance)
         if self.schedule is None or fits:
-            share = 1.0  # Without spills the exact model is at its best.
+            share = 1.0
         self.report("cpsat")
         should_stop = self._stop_or_step(workers, seed) if beside else self.stop
         if relaxed and not fits:
@@ -182,12 +187,13 @@ class Search:
 
         return asked
 
-    def neighbourhoods(self, workers: int, seed: int) -> None:
-        """Improve the incumbent by re-solving parts of it."""
+    def neighbourhoods(self, workers: int, seed: int, *, orders: bool = True) -> None:
+        """Improve the incumbent by re-solving parts of it, and by new orders if they have not been tried."""
         if self.schedule is None or self.optimal or self.stop() or self.instance.n_tiles < 2:
             return
         self.report("lns")
-        self._search(workers, seed).run(self.schedule, lambda schedule: self.offer(schedule, "lns"))
+        search = self._search(workers, seed)
+        search.run(self.schedule, lambda schedule: self.offer(schedule, "lns"), orders=orders)
 
     def _search(self, workers: int, seed: int) -> NeighbourhoodSearch:
         """The neighbourhood search of this run, which goes on where it was."""

@@ -60,8 +60,11 @@ class NeighbourhoodSearch:
         rng = random.Random(f"{self.seed} {number}")
         return OrderSearch(self.instance, self.parameters, rng, self.stop.spend, start, self.target)
 
-    def run(self, start: Schedule, on_better: Callable[[Schedule], None]) -> Schedule:
-        """Search from a feasible schedule on; ``on_better`` gets each new best one, not validated."""
+    def run(self, start: Schedule, on_better: Callable[[Schedule], None], *, orders: bool = True) -> Schedule:
+        """Search from a feasible schedule on; ``on_better`` gets each new best one, not validated.
+
+        Without ``orders`` everything is left to stretches, where there can be any.
+        """
         incumbent = _Incumbent(start, on_better)
         begin = self.stop.used
 
@@ -70,7 +73,8 @@ class NeighbourhoodSearch:
 
         share = 1 - self.parameters.stretch_share
         self._include(start)
-        self.orders.run(lambda: progress() / share, incumbent.offer)
+        if orders:
+            self.orders.run(lambda: progress() / share, incumbent.offer)
         self._stretches(progress, incumbent.best, incumbent.offer)
         return incumbent.best
 

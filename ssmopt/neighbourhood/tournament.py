@@ -1,4 +1,4 @@
-"""Order searches from several schedules: all begin, then the best third goes on, and in the end all begin anew.
+"""Order searches from several schedules: all begin, then the best four go on, and in the end all begin anew.
 
 Heuristics end in different basins, and the best of them is not always in the one that leads furthest.
 """
@@ -14,8 +14,8 @@ from ssmopt.schedule import Schedule
 _FIRST = 600
 """Orders that every search tries before only the best ones go on."""
 
-_ONE_IN = 3
-"""One search in so many goes on."""
+_GO_ON = 4
+"""Searches that go on, the best ones."""
 
 _STALLED = 400
 """Once the best searches have all tried so many orders without success, all begin anew and go other ways."""
@@ -50,7 +50,7 @@ class Tournament:
         """Let one of the searches go on for a moment."""
         young = next((search for search in self.searches if search.tried < _FIRST), None)
         if young is None or len(self.searches) == 1:
-            best = sorted(self.searches, key=lambda search: search.best.makespan)[: -(-len(self.searches) // _ONE_IN)]
+            best = sorted(self.searches, key=lambda search: search.best.makespan)[:_GO_ON]
             if len(self.searches) > 1 and all(search.stalled >= _STALLED for search in best):
                 self.searches = [search.again() for search in self.searches]
                 best = self.searches[:1]
