@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from command_line import run
+from hypothesis import settings
 
 from ssmopt import solvers
 from ssmopt.autotile import choice
 from ssmopt.autotile.candidates import TilingChoice
 from ssmopt.problem import Problem
+
+# No test fails because the machine is busy.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 
 __all__ = ["forget", "run", "tilings_are_searched_once"]
 

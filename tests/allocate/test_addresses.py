@@ -58,7 +58,7 @@ def test_a_schedule_without_addresses_is_decoded_again_with_less_memory() -> Non
     with pytest.raises(AllocationError, match="in sram") as raised:
         ssmopt.allocate(tight, schedule, effort=0)
     assert raised.value.height_bytes > raised.value.capacity_bytes == tight.memory_capacity[0]
-    placed = allocate_or_refit(tight, schedule, time_limit=6)
+    placed = allocate_or_refit(tight, schedule, time_limit=24)
     assert placed.residencies.offset is not None
     assert ssmopt.validate(tight, placed) == []
     assert placed.makespan >= schedule.makespan - schedule.makespan // 10
