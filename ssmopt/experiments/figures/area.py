@@ -48,6 +48,7 @@ OPTIMUM, BOUND = "optimum", "bound"
 _SECONDS, _QUICK_SECONDS = 4.0, 1.0
 _SECONDS_PER_UNIT = 4.0
 _NEIGHBOURS = 2
+_SECONDS_BETWEEN_LINES = 2.0
 
 _SERIES = {
     **BASELINE_SERIES,
@@ -107,17 +108,20 @@ def _all_rows(curves: list[_Curve], options: FigureOptions) -> Iterable[list[dic
             done += len(curve.shares)
             options.report(done, points, f"area fraction {float(curve.fraction):g}, {curve.seq_len:,} tokens")
         return
-    from concurrent.futures import as_completed
+    from concurrent.futures import FIRST_COMPLETED, wait
 
     from loky import ProcessPoolExecutor
 
     with ProcessPoolExecutor(max_workers=workers) as executor:
+        waiting = {executor.submit(_rows, curve) for curve in curves}
         done = 0
-        for future in as_completed([executor.submit(_rows, curve) for curve in curves]):
-            rows = future.result()
-            yield rows
-            done += len({row["memory_share"] for row in rows})
-            options.report(done, points)
+        while waiting:
+            ended, waiting = wait(waiting, timeout=_SECONDS_BETWEEN_LINES, return_when=FIRST_COMPLETED)
+            for future in ended:
+                rows = future.result()
+                yield rows
+                done += len({row["memory_share"] for row in rows})
+            options.report(done, points, f"{len(waiting)} curves to go" if waiting else "")
 
 
 def _rows(curve: _Curve) -> list[dict[str, object]]:
