@@ -35,14 +35,20 @@ class Search:
     """One run of a solver on one instance: the incumbent only ever improves, and is always valid."""
 
     def __init__(
-        self, instance: Instance, solver: str, stop: Stop, on_progress: ProgressListener | None, note: str = ""
+        self,
+        instance: Instance,
+        solver: str,
+        stop: Stop,
+        on_progress: ProgressListener | None,
+        note: str = "",
+        bounds: tuple[Bound, Bound] | None = None,
     ):
         self.instance = instance
         self.solver = solver
         self.stop = stop
         self.on_progress = on_progress
         self.note = note
-        self.bound, self.tile_bound = bounds_of(instance)
+        self.bound, self.tile_bound = bounds or bounds_of(instance)
         self.schedule: Schedule | None = None
         self._lock = threading.RLock()
         self._starts: dict[bytes, Schedule] = {}

@@ -106,7 +106,10 @@ class Contender:
     def _take(self, problem: Problem, length: int, candidate: Candidate) -> None:
         """Decode a candidate in full, and keep its schedule if it is valid and better."""
         instance = build_tiles(problem, candidate.point.tiling(problem))
-        search = Search(instance, PIPELINED.name, self.stop, None)
+        # Bounds of many tiles alone take as long as their schedule, and nothing here asks for them.
+        under_any = best(lower_bounds(problem))
+        known = None if instance.n_tiles <= _FEW_TILES else (under_any, under_any)
+        search = Search(instance, PIPELINED.name, self.stop, None, bounds=known)
         search.offer(decode(instance, *candidate.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
         if instance.n_tiles <= _FEW_TILES:
             search.construct([PIPELINED])
