@@ -85,7 +85,8 @@ class NeighbourhoodSearch:
 
     def _include(self, start: Schedule) -> None:
         """Search from a schedule, too, if it is better than all that is known."""
-        if all(search.best.makespan > start.makespan for search in self.orders.searches):
+        # The decoder may not reach what a search begins from.
+        if all(min(s.start.makespan, s.best.makespan) > start.makespan for s in self.orders.searches):
             self.orders.searches.append(self._search(start, len(self.orders.searches)))
 
     def _stretches(self, progress: Callable[[], float], best: Schedule, better: Callable[[Schedule], None]) -> None:

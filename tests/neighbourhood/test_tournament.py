@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
 
 from neighbourhood.test_orders import block
 from ssmopt.decode import Policy, decode
-from ssmopt.neighbourhood import tournament
+from ssmopt.neighbourhood import NeighbourhoodSearch, tournament
 from ssmopt.neighbourhood.orders import OrderSearch
 from ssmopt.neighbourhood.parameters import Parameters
 from ssmopt.neighbourhood.tournament import Tournament
 from ssmopt.schedule import Schedule
+from ssmopt.stopping import Stop
 from ssmopt.validate import validate
 
 INSTANCE = block()
@@ -88,3 +90,13 @@ def test_a_search_begun_again_goes_another_way() -> None:
         search.run(lambda: 0.5, lambda _: None, 30)
     assert one.start is other.start
     assert [tally.tried for tally in one.tallies.values()] != [tally.tried for tally in other.tallies.values()]
+
+
+def test_a_schedule_that_no_order_reaches_is_searched_from_once() -> None:
+    """As those of the exact model may be: the decoder makes a longer one of the same order."""
+    best = starts()[0]
+    beyond = dataclasses.replace(best, makespan=1)
+    search = NeighbourhoodSearch(INSTANCE, Stop(work_limit=1))
+    for _ in range(4):
+        search.step(beyond, lambda _: None)
+    assert len(search.orders.searches) == 1
