@@ -17,7 +17,7 @@ from ssmopt.exploration.space import Machine
 from ssmopt.heuristics.pipelined import PIPELINED
 from ssmopt.model import Model
 from ssmopt.problem import Problem
-from ssmopt.result import Result
+from ssmopt.result import Bound, Result
 from ssmopt.search import Search
 from ssmopt.solve import run_solver
 from ssmopt.start import Start
@@ -43,8 +43,8 @@ class Contender:
         self.problems = [
             Problem(f"{model.name}-{hardware.name}-L{part.seq_len}", model, hardware, part.seq_len) for part in parts
         ]
-        self.bounds = [best(lower_bounds(problem)).cycles for problem in self.problems]
-        self.bound = sum(part.weight * bound for part, bound in zip(parts, self.bounds, strict=True))
+        self.bounds = [best(lower_bounds(problem)) for problem in self.problems]
+        self.bound = sum(part.weight * bound.cycles for part, bound in zip(parts, self.bounds, strict=True))
         self.searches: dict[int, MachineSearch] = {}
         self.results: dict[int, Result] = {}
         self.error: CapacityError | None = None
@@ -81,12 +81,12 @@ class Contender:
                 self.error = error
                 return
 
-    def _search_part(self, part: Part, problem: Problem, bound: int, work: float, seeds: Iterable[Candidate]) -> None:
+    def _search_part(self, part: Part, problem: Problem, bound: Bound, work: float, seeds: Iterable[Candidate]) -> None:
         length = part.seq_len
         if length > LONGEST:
             self._by_solver(problem, length, "auto", work)
             return
-        search = self.searches.setdefault(length, MachineSearch(problem, bound, self.stop))
+        search = self.searches.setdefault(length, MachineSearch(problem, bound.cycles, self.stop))
         if search.exhausted:
             return
         before = search.makespan
@@ -101,17 +101,16 @@ class Contender:
             search.exhausted = True
             return
         if search.best is not None and (search.makespan < before or not before or length not in self.results):
-            self._take(problem, length, search.best)
+            self._take(problem, length, search.best, bound)
 
-    def _take(self, problem: Problem, length: int, candidate: Candidate) -> None:
+    def _take(self, problem: Problem, length: int, candidate: Candidate, under_any: Bound) -> None:
         """Decode a candidate in full, and keep its schedule if it is valid and better."""
         instance = build_tiles(problem, candidate.point.tiling(problem))
         # Bounds of many tiles alone take as long as their schedule, and nothing here asks for them.
-        under_any = best(lower_bounds(problem))
-        known = None if instance.n_tiles <= _FEW_TILES else (under_any, under_any)
-        search = Search(instance, PIPELINED.name, self.stop, None, bounds=known)
+        few = instance.n_tiles <= _FEW_TILES
+        search = Search(instance, PIPELINED.name, self.stop, None, bounds=None if few else (under_any, under_any))
         search.offer(decode(instance, *candidate.variant.plan(instance), solver=PIPELINED.name), PIPELINED.name)
-        if instance.n_tiles <= _FEW_TILES:
+        if few:
             search.construct([PIPELINED])
         self._keep(length, search.result())
 
