@@ -27,6 +27,9 @@ _TURNS = ((0.25, 0), (0.5, 1), (0.4, 0))
 _MOST_STARTS = 12
 """Schedules of heuristics, with different orders of few tiles, from which new orders are searched."""
 
+_DESCENT_SHARE = 0.15
+"""Share of what is left for descents towards the bound, before the exact model of few tiles begins."""
+
 _RELAXED_SHARE = 0.2
 """Share of the exact model's budget for the model without memory limits."""
 
@@ -87,8 +90,8 @@ class Search:
                     return
 
     def _note_start(self, schedule: Schedule) -> None:
-        """Of few tiles, the best schedule of each order is where a search can begin."""
-        if self._few:
+        """The best schedule of each order is where a search can begin."""
+        if self.instance.n_tiles <= EXACT_TILES:
             order = schedule.tiles.tile.tobytes()
             known = self._starts.get(order)
             if known is None or schedule.makespan < known.makespan:
@@ -101,6 +104,8 @@ class Search:
         beside it; with a work limit they would not be the same every time.
         """
         beside = False
+        if self._few:
+            self.descend(workers, seed)
         if self.solver != "lns" and self._exact_applies():
             # OR-Tools takes a while to import, and most calls never get here.
             from ssmopt.cpsat import everything_fits
@@ -201,13 +206,29 @@ class Search:
         search = self._search(workers, seed)
         search.run(self.schedule, lambda schedule: self.offer(schedule, "lns"), orders=orders)
 
+    def descend(self, workers: int, seed: int) -> None:
+        """Where memory is short, try to reach the bound with more of it, and to do with less and less."""
+        if self.schedule is None or self.optimal or self.stop() or self.instance.n_tiles < 2:
+            return
+        search = self._search(workers, seed)
+        if search.descents is not None:
+            self.report("lns")
+            search.descend(self.schedule, lambda schedule: self.offer(schedule, "lns"), _DESCENT_SHARE)
+
     def _search(self, workers: int, seed: int) -> NeighbourhoodSearch:
         """The neighbourhood search of this run, which goes on where it was."""
         if self._neighbourhoods is None:
-            starts = sorted(self._starts.values(), key=lambda schedule: schedule.makespan)[:_MOST_STARTS]
+            starts = sorted(self._starts.values(), key=lambda schedule: schedule.makespan)
             self._neighbourhoods = NeighbourhoodSearch(
-                self.instance, self.stop, seed=seed, target=self.tile_bound.cycles, workers=workers, others=starts
+                self.instance,
+                self.stop,
+                seed=seed,
+                target=self.tile_bound.cycles,
+                workers=workers,
+                others=starts[:_MOST_STARTS] if self._few else (),
+                descend_from=starts if _is_short_of_memory(self.instance) else (),
             )
+        self._neighbourhoods.target = self.tile_bound.cycles
         return self._neighbourhoods
 
     def _raise_bound(self, bound: Bound) -> None:
@@ -235,3 +256,8 @@ class Search:
             note=self.note,
             interrupted=self.stop.signal,
         )
+
+
+def _is_short_of_memory(instance: Instance) -> bool:
+    """Whether some memory could not hold all tensors together."""
+    return instance.n_memories > 0 and int(instance.tensor_bytes.sum()) > int(instance.memory_capacity.min())

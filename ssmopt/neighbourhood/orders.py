@@ -158,12 +158,9 @@ class OrderSearch:
 
     def _begin(self, start: Schedule, progress: Callable[[], float]) -> Point:
         """The order of a schedule, with the policy of which the decoder makes the shortest one."""
-        share = int(self.instance.memory_capacity.max(initial=0)) // 16
-        memories = start.tile_memories(self.instance.core_memory)
         best: Point | None = None
-        for order in self._orders(start):
-            for reserve, deferred in ROOMS:
-                policy = Policy(reserve_bytes=share * reserve, deferred_store_bytes=share * deferred, memories=memories)
+        for order in begin_orders(self.instance, start):
+            for policy in begin_policies(self.instance, start):
                 cutoff = None if best is None else best.makespan
                 point = self._decoded(order, policy, cutoff)
                 if point is not None and (best is None or point.makespan < best.makespan):
@@ -173,9 +170,20 @@ class OrderSearch:
         assert best is not None
         return best
 
-    def _orders(self, start: Schedule) -> list[IntArray]:
-        """The order of a schedule's rows, which is the decoder's if it made the schedule, and the order of starts."""
-        rows = start.tiles.tile
-        by_start = rows[np.argsort(start.tiles.start, kind="stable")]
-        orders = [topological(self.instance, rows), topological(self.instance, by_start)]
-        return orders[:1] if np.array_equal(orders[0], orders[1]) else orders
+
+def begin_orders(instance: Instance, start: Schedule) -> list[IntArray]:
+    """The order of a schedule's rows, which is the decoder's if it made the schedule, and the order of starts."""
+    rows = start.tiles.tile
+    by_start = rows[np.argsort(start.tiles.start, kind="stable")]
+    orders = [topological(instance, rows), topological(instance, by_start)]
+    return orders[:1] if np.array_equal(orders[0], orders[1]) else orders
+
+
+def begin_policies(instance: Instance, start: Schedule) -> list[Policy]:
+    """Policies to begin with: more and more room for loads that run ahead and stores that wait."""
+    share = int(instance.memory_capacity.max(initial=0)) // 16
+    memories = start.tile_memories(instance.core_memory)
+    return [
+        Policy(reserve_bytes=share * reserve, deferred_store_bytes=share * deferred, memories=memories)
+        for reserve, deferred in ROOMS
+    ]

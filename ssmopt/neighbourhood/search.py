@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ssmopt.errors import InputError
 from ssmopt.instance import Instance
+from ssmopt.neighbourhood.descents import Descents
 from ssmopt.neighbourhood.orders import OrderSearch, Tally
 from ssmopt.neighbourhood.parameters import Parameters
 from ssmopt.neighbourhood.tournament import Tournament
@@ -26,13 +27,15 @@ class NeighbourhoodSearch:
     seed
         Seed of all choices.
     target
-        A makespan that nothing beats.
+        A makespan that nothing beats; may rise.
     parameters
         See `Parameters`.
     workers
         Threads of CP-SAT.
     others
         More feasible schedules from which new orders are searched.
+    descend_from
+        Feasible schedules whose orders are tried with more memory than there is; see `Descents`.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class NeighbourhoodSearch:
         parameters: Parameters | None = None,
         workers: int = 1,
         others: Sequence[Schedule] = (),
+        descend_from: Sequence[Schedule] = (),
     ):
         self.instance = instance
         self.stop = stop
@@ -55,6 +59,10 @@ class NeighbourhoodSearch:
         self.rng = random.Random(seed)
         self.stretches: dict[str, Tally] = {}
         self.orders = Tournament([self._search(schedule, number) for number, schedule in enumerate(others)])
+        self.descents: Descents | None = None
+        if descend_from:
+            self.descents = Descents(instance, self.parameters, stop.spend, seed, target, descend_from)
+        self._order_is_next = True
 
     def _search(self, start: Schedule, number: int) -> OrderSearch:
         rng = random.Random(f"{self.seed} {number}")
@@ -74,14 +82,39 @@ class NeighbourhoodSearch:
         share = 1 - self.parameters.stretch_share
         self._include(start)
         if orders:
-            self.orders.run(lambda: progress() / share, incumbent.offer)
+            while progress() < share and incumbent.best.makespan > self.target:
+                self._try_orders(lambda: progress() / share, incumbent)
         self._stretches(progress, incumbent.best, incumbent.offer)
         return incumbent.best
 
     def step(self, start: Schedule, on_better: Callable[[Schedule], None]) -> None:
         """Try some new orders, from the best schedule so far or from others; the first step may take longer."""
         self._include(start)
-        self.orders.step(lambda: self.stop.used, _Incumbent(start, on_better).offer)
+        self._try_orders(lambda: self.stop.used, _Incumbent(start, on_better))
+
+    def descend(self, start: Schedule, on_better: Callable[[Schedule], None], share: float) -> Schedule:
+        """Descend towards the bound alone, with a share of what is left, until that is reached or given up."""
+        incumbent = _Incumbent(start, on_better)
+        begin = self.stop.used
+
+        def late() -> bool:
+            return self.stop.used - begin >= share * (1 - begin)
+
+        while self.descents is not None and not late() and not self.descents.bound_missed:
+            if incumbent.best.makespan <= self.target:
+                break
+            self.descents.bound = self.target
+            self.descents.step(incumbent.best, late, incumbent.offer)
+        return incumbent.best
+
+    def _try_orders(self, progress: Callable[[], float], incumbent: _Incumbent) -> None:
+        """Order searches and descents take turns."""
+        if self._order_is_next or self.descents is None:
+            self.orders.step(progress, incumbent.offer)
+        else:
+            self.descents.bound = self.target
+            self.descents.step(incumbent.best, lambda: progress() >= 1, incumbent.offer)
+        self._order_is_next = not self._order_is_next
 
     def _include(self, start: Schedule) -> None:
         """Search from a schedule, too, if it is better than all that is known."""

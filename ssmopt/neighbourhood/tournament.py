@@ -36,16 +36,6 @@ class Tournament:
 
     searches: list[OrderSearch]
 
-    @property
-    def finished(self) -> bool:
-        """Whether nothing better can be found."""
-        return any(search.finished for search in self.searches)
-
-    def run(self, progress: Callable[[], float], on_better: Callable[[Schedule], None]) -> None:
-        """Go on until the budget is used up, of which ``progress`` says how much is; see `OrderSearch.run`."""
-        while progress() < 1 and not self.finished:
-            self.step(progress, on_better)
-
     def step(self, progress: Callable[[], float], on_better: Callable[[Schedule], None]) -> None:
         """Let one of the searches go on for a moment."""
         young = next((search for search in self.searches if search.tried < _FIRST), None)
