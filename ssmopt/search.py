@@ -27,8 +27,11 @@ _TURNS = ((0.25, 0), (0.5, 1), (0.4, 0))
 _MOST_STARTS = 12
 """Schedules of heuristics, with different orders of few tiles, from which new orders are searched."""
 
-_DESCENT_SHARE = 0.15
-"""Share of what is left for descents towards the bound, before the exact model of few tiles begins."""
+_DESCENTS_OF_FEW, _DESCENTS_OF_MANY = 0.15, 0.4
+"""Share of what is left for memory descents before the exact model begins; those of few tiles only to the bound."""
+
+_VERY_FEW_TILES = 30
+"""Up to so many tiles the exact model is so quick that it comes first."""
 
 _RELAXED_SHARE = 0.2
 """Share of the exact model's budget for the model without memory limits."""
@@ -104,7 +107,7 @@ class Search:
         beside it; with a work limit they would not be the same every time.
         """
         beside = False
-        if self._few:
+        if self.instance.n_tiles > _VERY_FEW_TILES:
             self.descend(workers, seed)
         if self.solver != "lns" and self._exact_applies():
             # OR-Tools takes a while to import, and most calls never get here.
@@ -213,7 +216,8 @@ class Search:
         search = self._search(workers, seed)
         if search.descents is not None:
             self.report("lns")
-            search.descend(self.schedule, lambda schedule: self.offer(schedule, "lns"), _DESCENT_SHARE)
+            share = _DESCENTS_OF_FEW if self._few else _DESCENTS_OF_MANY
+            search.descend(self.schedule, lambda schedule: self.offer(schedule, "lns"), share, bound_only=self._few)
 
     def _search(self, workers: int, seed: int) -> NeighbourhoodSearch:
         """The neighbourhood search of this run, which goes on where it was."""

@@ -29,11 +29,23 @@ _GO_ON = 2
 _STALLED = 400
 """Once those that go on have all tried so many changes without success, the target is given up."""
 
-_FAR = 60
-"""Steps of memory beyond what there is from which a target is given up without a try."""
+_FEW_TILES = 300
+"""Up to so many tiles tries are cheap."""
+
+_STARTS_OF_MANY = 3
+"""Schedules, the best ones, from which descents with many tiles may begin."""
+
+_FAR, _FAR_OF_MANY = 60, 12
+"""Steps of memory beyond what there is from which a target is given up without a try, with few tiles and with many."""
+
+_BEHIND_OF_MANY = 2
+"""With many tiles, descents that need more than so many times the memory of the best one have to wait."""
 
 _STEP = 25
 """Changes tried at a time."""
+
+_ROUNDS = 3
+"""Rounds of few tiles in which the bound is the only target; then the bound, and targets above it, in turns."""
 
 _FINE = 5_000
 """Targets differ by at least this part of the instance bound."""
@@ -49,7 +61,7 @@ class Descents:
     bound
         No schedule ends earlier; may rise.
     starts
-        Feasible schedules, whose orders are where descents may begin.
+        Feasible schedules, the best first, whose orders are where descents may begin.
     """
 
     def __init__(
@@ -72,14 +84,16 @@ class Descents:
         self.missed = bound - 1
         """The largest target that was given up in this round."""
         self.rounds = 0
-        """How often all targets have been given up."""
+        """How often all have begun anew."""
         self.descents: list[MemoryDescent] = []
+        self._few = instance.n_tiles <= _FEW_TILES
+        self._far = _FAR if self._few else _FAR_OF_MANY
         self._waiting = self._beginnings()
 
     @property
     def bound_missed(self) -> bool:
-        """Whether the instance bound itself has been given up as a target."""
-        return self.rounds > 0 or self.missed >= self.bound
+        """Whether the instance bound itself has been given up for once."""
+        return self.rounds >= _ROUNDS or self.missed >= self.bound
 
     @property
     def preparing(self) -> int:
@@ -89,8 +103,9 @@ class Descents:
     def _beginnings(self) -> list[tuple[int, IntArray, Policy]]:
         """Number of the start, order and policy: where descents may begin."""
         plans = []
-        for number, start in enumerate(self.starts):
-            for order in begin_orders(self.room.instance, start):
+        for number, start in enumerate(self.starts if self._few else self.starts[:_STARTS_OF_MANY]):
+            orders = begin_orders(self.room.instance, start)
+            for order in orders if self._few else orders[:1]:
                 plans += [(number, order, policy) for policy in begin_policies(self.room.instance, start)]
         return plans
 
@@ -115,7 +130,7 @@ class Descents:
             self._aim(astray)
         elif self._waiting:
             self._begin(*self._waiting.pop(0))
-        elif not self.descents or (self.descents[0].excess or 0) > _FAR:
+        elif not self.descents or _needed(self.descents[0]) > self._far:
             self._give_up(best)
         else:
             self._go_on(best, should_stop)
@@ -138,13 +153,16 @@ class Descents:
             self._sort()
 
     def _sort(self) -> None:
-        self.descents.sort(key=lambda descent: MOST_EXCESS if descent.excess is None else descent.excess)
+        self.descents.sort(key=_needed)
 
     def _go_on(self, best: Schedule, should_stop: Callable[[], bool]) -> None:
-        young = next((descent for descent in self.descents if descent.tried < _FIRST), None)
+        self._sort()
+        most = MOST_EXCESS if self._few else _BEHIND_OF_MANY * _needed(self.descents[0])
+        near = [descent for descent in self.descents if _needed(descent) <= most]
+        young = next((descent for descent in near if descent.tried < _FIRST), None)
         if young is None:
-            self._sort()
-            going = self.descents[:_GO_ON]
+            leaders = {descent.start: descent for descent in reversed(near)}
+            going = sorted(leaders.values(), key=_needed)[:_GO_ON]
             if all(descent.stalled >= _STALLED for descent in going):
                 self._give_up(best)
                 return
@@ -152,14 +170,15 @@ class Descents:
         young.run(_STEP, should_stop)
 
     def _give_up(self, best: Schedule) -> None:
-        """A larger target; once there is none, all begin anew and go other ways."""
+        """A larger target, unless it is too early for that; once there is none, all begin anew and go other ways."""
         self.missed = self.target
-        if best.makespan - self.missed > max(1, self.bound // _FINE):
+        only_bound = self._few and self.rounds < _ROUNDS - 1
+        if not only_bound and best.makespan - self.missed > max(1, self.bound // _FINE):
             self._aim_below(best.makespan)
             return
         self.rounds += 1
         self.missed, self.target = self.bound - 1, self.bound
-        if self.rounds % 2:
+        if self.rounds % 2 and not (self._few and self.rounds < _ROUNDS):
             self.target = (self.missed + best.makespan) // 2
         self.descents = []
         self._waiting = self._beginnings()
@@ -170,9 +189,11 @@ class Descents:
         self.target = max(self.bound, (self.missed + makespan) // 2)
 
     def _aim(self, descent: MemoryDescent) -> None:
-        """Take a descent along to the target; where none comes along, others begin."""
-        if not descent.aim(self.target):
-            self.descents.remove(descent)
-            if not self.descents and not self._waiting:
-                self._waiting = self._beginnings()
+        """Take a descent along to the target, as far as that is within reach."""
+        descent.aim(self.target, self._far)
         self._sort()
+
+
+def _needed(descent: MemoryDescent) -> int:
+    """Steps of memory beyond what there is."""
+    return MOST_EXCESS if descent.excess is None else descent.excess

@@ -92,20 +92,19 @@ class NeighbourhoodSearch:
         self._include(start)
         self._try_orders(lambda: self.stop.used, _Incumbent(start, on_better))
 
-    def descend(self, start: Schedule, on_better: Callable[[Schedule], None], share: float) -> Schedule:
-        """Descend towards the bound alone, with a share of what is left, until that is reached or given up."""
+    def descend(self, start: Schedule, on_better: Callable[[Schedule], None], share: float, bound_only: bool) -> None:
+        """Nothing but descents with a share of what is left, on demand only until the bound is reached or given up."""
         incumbent = _Incumbent(start, on_better)
         begin = self.stop.used
 
         def late() -> bool:
             return self.stop.used - begin >= share * (1 - begin)
 
-        while self.descents is not None and not late() and not self.descents.bound_missed:
-            if incumbent.best.makespan <= self.target:
-                break
+        while self.descents is not None and not late() and incumbent.best.makespan > self.target:
+            if bound_only and self.descents.bound_missed:
+                return
             self.descents.bound = self.target
             self.descents.step(incumbent.best, late, incumbent.offer)
-        return incumbent.best
 
     def _try_orders(self, progress: Callable[[], float], incumbent: _Incumbent) -> None:
         """Order searches and descents take turns."""

@@ -74,7 +74,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_targets_that_are_missed_lead_to_larger_ones_below_the_best_schedule() -> None:
+def test_targets_that_are_missed_lead_to_larger_ones_below_the_best_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROUNDS", 1)
     played = begun(bound=BOUND - 500)
     assert played.target == BOUND - 500
     assert not played.bound_missed
@@ -97,11 +98,24 @@ def test_targets_that_are_missed_lead_to_larger_ones_below_the_best_schedule() -
 
 
 @pytest.mark.usefixtures("short")
+def test_few_tiles_aim_at_the_bound_in_the_first_rounds() -> None:
+    played = begun(bound=BOUND - 500)
+    targets = set()
+    while played.rounds < module._ROUNDS - 1:
+        targets.add(played.target)
+        played.step(BEST, lambda: False, lambda _: None)
+    assert targets == {BOUND - 500}
+    assert not played.bound_missed
+
+
+@pytest.mark.usefixtures("short")
 def test_targets_far_out_of_reach_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FAR", 0)
+    monkeypatch.setattr(module, "_ROUNDS", 1)
     played = begun()
     played.step(BEST, lambda: False, lambda _: None)
     assert played.bound_missed
+    assert played.target > BOUND
     assert all(descent.tried == 0 for descent in played.descents)
 
 
