@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ssmopt.autotile.candidates import Candidate
-from ssmopt.exploration.baselines import baseline_result
+from ssmopt.exploration.baselines import baseline_results
 from ssmopt.exploration.contender import LONGEST, Contender
 from ssmopt.exploration.result import BOUNDED, FAILED, PRUNED, SOLVED, Exploration, Part
 from ssmopt.exploration.space import Machine, machine_of
@@ -157,9 +157,12 @@ class Campaign:
     def _run_baseline(self) -> None:
         """Run the published heuristic on the reference, unless everything has to end."""
         total = 0
-        for part, problem in zip(self.parts, self.reference.problems, strict=True):
+        reference = self.reference
+        for part, problem, bound in zip(self.parts, reference.problems, reference.bounds, strict=True):
             self._say(f"{BASELINE} on the reference")
-            result = None if part.seq_len > LONGEST else baseline_result(problem, BASELINE, self.stop)
+            if part.seq_len > LONGEST:
+                return
+            result = baseline_results(problem, [BASELINE], bound, self.stop)[BASELINE]
             if result is None or result.makespan is None:
                 return
             total += part.weight * result.makespan
