@@ -37,6 +37,9 @@ MODEL, HARDWARE, TOKENS = "mamba-130m", "marca", 64
 STATE_TOKENS = 16
 """Tokens per scan tile: a quarter of the prompt."""
 
+SIZES = "32,64,128,256,1000,4000"
+"""Numbers of tiles, about."""
+
 SOLVED = 1e-4
 """An instance counts as solved with a gap to the instance bound of at most this."""
 
@@ -218,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--time-limit", type=float, default=60.0, help="wall seconds per solve (default 60)")
     parser.add_argument("--workers", type=int, default=2, help="threads of either solver (default 2)")
-    parser.add_argument("--sizes", default="32,64,256,1000,4000", help="numbers of tiles, about (default %(default)s)")
+    parser.add_argument("--sizes", default=SIZES, help="numbers of tiles, about (default %(default)s)")
     parser.add_argument("--scopes", default="block,state-update", help="default %(default)s")
     parser.add_argument("--write", type=Path, default=None, help="a file whose results are replaced")
     options = parser.parse_args()

@@ -20,7 +20,7 @@ from ssmopt.stopping import Stop
 from ssmopt.tiling import Tiling
 from ssmopt.workload.tiles import build_tiles, count_tiles
 
-_MANY_TILES, _MOST_TILES = 50_000, 200_000
+_MANY_TILES, _MOST_TILES = 20_000, 100_000
 """With more tiles than the first number only the coarsest tiling is tried, with more than the second none."""
 
 _SHORT = 256

@@ -17,7 +17,9 @@ from ssmopt.problem import FORMS, Problem
 from ssmopt.schedule import Schedule
 from ssmopt.tiling import PROJECTIONS, ProjectionTiling, Tiling
 from ssmopt.workload.cuts import projection_tiling
+from ssmopt.workload.graph import problem_graph
 from ssmopt.workload.layers import stacked_order
+from ssmopt.workload.needs import largest_need
 from ssmopt.workload.tiles import build_tiles, one_layer
 
 Plan = tuple[IntArray, Policy]
@@ -151,11 +153,12 @@ def even_cuts(problem: Problem) -> list[int]:
 def fewest_pieces(problem: Problem, tiling: Tiling, at_least: int = 1) -> int | None:
     """The fewest equal pieces of ``d_inner``, from ``at_least`` on, with which every tile fits; None if none do."""
     capacity = max(memory.capacity for memory in problem.hardware.memories)
+    graph = problem_graph(problem, scan=tiling.scan)
     for pieces in even_cuts(problem):
         if pieces < at_least or _state_need_bytes(problem, pieces) > capacity:
             continue
-        instance = build_tiles(problem, dataclasses.replace(tiling, channel_splits=pieces))
-        if int(instance.tile_need_bytes.max()) <= capacity:
+        cut = dataclasses.replace(tiling, channel_splits=pieces)
+        if all(largest_need(graph, operator, cut).n_bytes <= capacity for operator in graph.operators):
             return pieces
     return None
 

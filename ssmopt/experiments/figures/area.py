@@ -75,7 +75,7 @@ def data(options: FigureOptions) -> pd.DataFrame:
 
     The array of a point is, of the shapes that fit (`ssmopt.exploration.space.array_shapes`), the one of the smallest
     lower bound, of equal ones the most nearly square. Every schedule has been validated. Where a heuristic fits no tile
-    or would have more than 200,000 tiles, its row has no makespan.
+    or would have more than 100,000 tiles, its row has no makespan.
     """
     hardware = options.load_hardware()
     model_of(hardware), one_core_group(hardware)  # before anything is computed that would be in vain

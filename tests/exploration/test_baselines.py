@@ -1,0 +1,69 @@
+"""Baselines to compare machines with: the best of some tilings and policies, for long prompts those of shorter ones."""
+
+from __future__ import annotations
+
+import pytest
+
+import ssmopt
+from ssmopt.autotile.fitting import coarse_tilings
+from ssmopt.bounds import best, lower_bounds
+from ssmopt.exploration import baselines
+from ssmopt.exploration.baselines import baseline_results
+from ssmopt.heuristics.base import schedules_of
+from ssmopt.problem import Problem
+from ssmopt.result import Result
+from ssmopt.solvers import HEURISTICS
+from ssmopt.stopping import Stop
+from ssmopt.validate import validate
+from ssmopt.workload.tiles import build_tiles
+
+NAMES = ("fuse-all", "mem-aware")
+
+
+def small(seq_len: int, sram: int = 16 << 10) -> Problem:
+    hardware = ssmopt.load_hardware("marca").override("sram", sram)
+    return Problem("p", ssmopt.load_model("mamba-tiny"), hardware, seq_len)
+
+
+def results(problem: Problem) -> dict[str, Result | None]:
+    return baseline_results(problem, NAMES, best(lower_bounds(problem)), Stop())
+
+
+def every(problem: Problem, name: str) -> dict[tuple[int, int], int]:
+    """Makespan of each plan on each coarse tiling."""
+    heuristic, found = HEURISTICS[name], {}
+    for number, tiling in enumerate(coarse_tilings(problem)):
+        asked = tiling if heuristic.prescribe is None else heuristic.prescribe(problem, tiling)[0]
+        for plan, schedule in enumerate(schedules_of(heuristic, build_tiles(problem, asked))):
+            found[number, plan] = schedule.makespan
+    return found
+
+
+@pytest.mark.parametrize("seq_len", [1, 5, 24])
+def test_short_prompts_take_the_best_policy_on_the_best_tiling(seq_len: int) -> None:
+    problem = small(seq_len)
+    for name, result in results(problem).items():
+        makespans = every(problem, name)
+        assert result is not None
+        assert result.schedule is not None
+        assert validate(result.instance, result.schedule) == []
+        tiling = min((number for number, plan in makespans if plan == 0), key=lambda number: makespans[number, 0])
+        assert result.makespan == min(m for (number, _), m in makespans.items() if number == tiling)
+        assert result.bound.cycles <= (result.makespan or 0)
+
+
+def test_long_prompts_take_the_tiling_and_the_policy_of_shorter_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "_SHORT", 8)
+    problem = small(24)
+    for name, result in results(problem).items():
+        assert result is not None
+        assert result.schedule is not None
+        assert validate(result.instance, result.schedule) == []
+        assert result.instance.problem == problem
+        assert result.makespan in every(problem, name).values()
+
+
+def test_there_is_no_baseline_where_no_tile_fits_or_tiles_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert results(small(4, sram=64)) == dict.fromkeys(NAMES)
+    monkeypatch.setattr(baselines, "_MOST_TILES", 3)
+    assert results(small(4)) == dict.fromkeys(NAMES)
