@@ -72,22 +72,27 @@ class Contender:
         search = self.searches.get(seq_len)
         return None if search is None else search.best
 
-    def search(self, work: float, seeds: Callable[[int], Iterable[Candidate]]) -> None:
-        """Search on for so many units of work, shared by the parts of the mix."""
+    def search(self, work: float, seeds: Callable[[int], Iterable[Candidate]], *, take: bool = True) -> None:
+        """Search on for so many units of work, shared by the parts of the mix.
+
+        Without ``take`` what is found is decoded in full only by the next search with it.
+        """
         for part, problem, bound in zip(self.parts, self.problems, self.bounds, strict=True):
             try:
-                self._search_part(part, problem, bound, work / len(self.parts), seeds(part.seq_len))
+                self._search_part(part, problem, bound, work / len(self.parts), seeds(part.seq_len), take)
             except CapacityError as error:
                 self.error = error
                 return
 
-    def _search_part(self, part: Part, problem: Problem, bound: Bound, work: float, seeds: Iterable[Candidate]) -> None:
+    def _search_part(
+        self, part: Part, problem: Problem, bound: Bound, work: float, seeds: Iterable[Candidate], take: bool
+    ) -> None:
         length = part.seq_len
         if length > LONGEST:
             self._by_solver(problem, length, "auto", work)
             return
         search = self.searches.setdefault(length, MachineSearch(problem, bound.cycles, self.stop))
-        if search.exhausted:
+        if search.exhausted and (length in self.results or search.best is None):
             return
         before = search.makespan
         least = least_capacity(problem)
@@ -100,7 +105,8 @@ class Contender:
             self._by_solver(problem, length, PIPELINED.name, work)
             search.exhausted = True
             return
-        if search.best is not None and (search.makespan < before or not before or length not in self.results):
+        better = search.makespan < before or not before or length not in self.results
+        if take and search.best is not None and better:
             self._take(problem, length, search.best, bound)
 
     def _take(self, problem: Problem, length: int, candidate: Candidate, under_any: Bound) -> None:

@@ -133,10 +133,10 @@ def _rows(curve: _Curve) -> list[dict[str, object]]:
             area = curve.fraction * Fraction(str(model_of(curve.hardware).reference_mm2))
             shapes = [Contender(m, curve.model, (part,), stop) for m in machines(curve.hardware, [area], [share])]
             contenders.append(min(shapes, key=lambda contender: contender.bound))
-        for work in (curve.work * 2 / 3, curve.work / 3):
+        for work, last in ((curve.work * 2 / 3, False), (curve.work / 3, True)):
             # Those first with the lowest bounds; the second time with what all others have found.
             for contender in sorted(contenders, key=lambda c: c.bound):
-                contender.search(work, partial(_seeds, contender, contenders))
+                contender.search(work, partial(_seeds, contender, contenders), take=last)
         found = []
         for contender in contenders:
             results = baseline_results(contender.problems[0], BASELINES, contender.bounds[0], stop)
