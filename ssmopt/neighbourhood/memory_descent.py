@@ -30,6 +30,9 @@ STEPS = 400
 MOST_EXCESS = 8 * STEPS
 """Steps beyond the capacity up to which an order is worth a search."""
 
+_MOST_KEPT = 64
+"""Instances that are kept to be used again."""
+
 _REDRAWS = 20
 """Draws for a change that has not been tried from here before the next one is tried again."""
 
@@ -46,6 +49,8 @@ class Room:
         if excess == 0:
             return self.instance
         if excess not in self._made:
+            if len(self._made) == _MOST_KEPT:
+                self._made.clear()
             capacity = self.instance.memory_capacity
             more = np.maximum(capacity // STEPS, 1) * excess
             self._made[excess] = replace(self.instance, memory_capacity=capacity + more)
