@@ -32,7 +32,7 @@ _STALLED = 400
 _FEW_TILES = 300
 """Up to so many tiles tries are cheap."""
 
-_STARTS_OF_MANY = 3
+_STARTS_OF_MANY = 6
 """Schedules, the best ones, from which descents with many tiles may begin."""
 
 _FAR, _FAR_OF_MANY = 60, 12
