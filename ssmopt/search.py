@@ -10,6 +10,7 @@ from ssmopt.decode import decode_work, working_memories
 from ssmopt.heuristics.base import Heuristic, schedules_of
 from ssmopt.instance import Instance
 from ssmopt.neighbourhood import NeighbourhoodSearch
+from ssmopt.neighbourhood.parameters import FEW_TILES
 from ssmopt.result import FEASIBLE, INFEASIBLE, OPTIMAL, UNKNOWN, Bound, Progress, ProgressListener, Result
 from ssmopt.schedule import Schedule
 from ssmopt.stopping import DETERMINISTIC_TIME, Stop
@@ -18,8 +19,8 @@ from ssmopt.validate import check
 EXACT_TILES = 4_000
 """Beyond this many tiles the exact model costs more time to build than it can win back."""
 
-_FEW_TILES, _SHARE_OF_FEW, _SHARE_OF_MANY = 300, 0.7, 0.25
-"""Up to so many tiles the exact model takes the first share of what is left of the budget, otherwise the second."""
+_SHARE_OF_FEW, _SHARE_OF_MANY = 0.7, 0.25
+"""Share of what is left of the budget that the exact model of few tiles takes, and of many."""
 
 _TURNS = ((0.25, 0), (0.5, 1), (0.4, 0))
 """Turns of the exact model of few tiles, if new orders are tried meanwhile: share of what is left, idle threads."""
@@ -134,7 +135,7 @@ class Search:
 
     @property
     def _few(self) -> bool:
-        return self.instance.n_tiles <= _FEW_TILES
+        return self.instance.n_tiles <= FEW_TILES
 
     def exact(self, workers: int, seed: int, share: float, *, relaxed: bool, beside: bool) -> None:
         """Improve the incumbent, and the instance bound, by the exact model with a share of what is left.

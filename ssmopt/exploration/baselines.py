@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ssmopt.autotile.fitting import coarse_tilings
-from ssmopt.decode import decode, decode_work
+from ssmopt.decode import decode_work
 from ssmopt.errors import CapacityError
-from ssmopt.heuristics.base import Heuristic, schedules_of
+from ssmopt.heuristics.base import Heuristic, schedule_of, schedules_of
 from ssmopt.instance import Instance
 from ssmopt.problem import Problem
 from ssmopt.result import Bound, Result
@@ -70,6 +69,7 @@ def baseline_results(problem: Problem, names: Sequence[str], bound: Bound, stop:
 def _tries(problem: Problem, heuristic: Heuristic, tilings: Sequence[Tiling], stop: Stop) -> Iterator[_Try]:
     """The first plan on every tiling, and then the others on the best one."""
     best: _Try | None = None
+    others: Iterator[Schedule] = iter(())
     for number, tiling in enumerate(tilings):
         if tiling in tilings[:number]:
             continue
@@ -77,13 +77,14 @@ def _tries(problem: Problem, heuristic: Heuristic, tilings: Sequence[Tiling], st
         if instance is None or (best is not None and stop.late()):
             break
         stop.spend(decode_work(instance))
-        first = next(iter(schedules_of(heuristic, instance)))
+        schedules = schedules_of(heuristic, instance)
+        first = next(schedules)
         if best is None or first.makespan < best.schedule.makespan:
-            best = _Try(number, 0, instance, first)
+            best, others = _Try(number, 0, instance, first), schedules
     if best is None:
         return
     yield best
-    for plan, schedule in enumerate(schedules_of(heuristic, best.instance)):
+    for plan, schedule in enumerate(others, start=1):
         if stop.late():
             return
         stop.spend(decode_work(best.instance))
@@ -98,12 +99,9 @@ def _same(
     instance = _instance(problem, heuristic, tilings[number], _MOST_TILES)
     if instance is None:
         return None
-    chosen = next(itertools.islice(heuristic.plans(instance), plan, None), None)
-    if chosen is None:
-        return None
     stop.spend(decode_work(instance))
-    schedule = chosen if isinstance(chosen, Schedule) else decode(instance, *chosen, solver=heuristic.name)
-    return _Try(number, plan, instance, schedule)
+    chosen = list(heuristic.plans(instance))[plan]
+    return _Try(number, plan, instance, schedule_of(heuristic, instance, chosen))
 
 
 def _instance(problem: Problem, heuristic: Heuristic, tiling: Tiling, most: int) -> Instance | None:

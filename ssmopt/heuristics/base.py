@@ -74,7 +74,12 @@ class Heuristic:
 def schedules_of(heuristic: Heuristic, instance: Instance) -> Iterator[Schedule]:
     """The schedule of each plan, decoded when it is asked for."""
     for plan in heuristic.plans(instance):
-        yield plan if isinstance(plan, Schedule) else decode(instance, *plan, solver=heuristic.name)
+        yield schedule_of(heuristic, instance, plan)
+
+
+def schedule_of(heuristic: Heuristic, instance: Instance, plan: Plan | Schedule) -> Schedule:
+    """The schedule of one of a heuristic's plans."""
+    return plan if isinstance(plan, Schedule) else decode(instance, *plan, solver=heuristic.name)
 
 
 def layer_after_layer(plans: Callable[[Instance], Iterable[Plan]]) -> Callable[[Instance], Iterator[Plan]]:

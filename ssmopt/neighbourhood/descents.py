@@ -11,7 +11,7 @@ from ssmopt.instance import Instance
 from ssmopt.neighbourhood.layout import Layout
 from ssmopt.neighbourhood.memory_descent import MOST_EXCESS, MemoryDescent, Room
 from ssmopt.neighbourhood.orders import begin_orders, begin_policies
-from ssmopt.neighbourhood.parameters import Parameters
+from ssmopt.neighbourhood.parameters import FEW_TILES, Parameters
 from ssmopt.schedule import Schedule
 
 _BEGIN = 4
@@ -28,9 +28,6 @@ _GO_ON = 2
 
 _STALLED = 400
 """Once those that go on have all tried so many changes without success, the target is given up."""
-
-_FEW_TILES = 300
-"""Up to so many tiles tries are cheap."""
 
 _STARTS_OF_MANY = 6
 """Schedules, the best ones, from which descents with many tiles may begin."""
@@ -86,7 +83,7 @@ class Descents:
         self.rounds = 0
         """How often all have begun anew."""
         self.descents: list[MemoryDescent] = []
-        self._few = instance.n_tiles <= _FEW_TILES
+        self._few = instance.n_tiles <= FEW_TILES
         self._far = _FAR if self._few else _FAR_OF_MANY
         self._waiting = self._beginnings()
 
@@ -147,7 +144,7 @@ class Descents:
         worst = rivals[-1] if len(rivals) == _PER_START else None
         if worst is None and len(self.descents) == _BEGIN:
             worst = self.descents[-1]
-        most = MOST_EXCESS if worst is None or worst.excess is None else worst.excess - 1
+        most = MOST_EXCESS if worst is None else _needed(worst) - 1
         if most >= 0 and descent.aim(self.target, most):
             self.descents = [other for other in self.descents if other is not worst] + [descent]
             self._sort()

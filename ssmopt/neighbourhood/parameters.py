@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FEW_TILES = 300
+"""Up to so many tiles a decoding is so cheap that thousands are tried, from several beginnings."""
+
 
 @dataclass(frozen=True)
 class Parameters:

@@ -103,17 +103,20 @@ class NeighbourhoodSearch:
         while self.descents is not None and not late() and incumbent.best.makespan > self.target:
             if bound_only and self.descents.bound_missed:
                 return
-            self.descents.bound = self.target
-            self.descents.step(incumbent.best, late, incumbent.offer)
+            self._step_descents(self.descents, incumbent, late)
 
     def _try_orders(self, progress: Callable[[], float], incumbent: _Incumbent) -> None:
         """Order searches and descents take turns."""
         if self._order_is_next or self.descents is None:
             self.orders.step(progress, incumbent.offer)
         else:
-            self.descents.bound = self.target
-            self.descents.step(incumbent.best, lambda: progress() >= 1, incumbent.offer)
+            self._step_descents(self.descents, incumbent, lambda: progress() >= 1)
         self._order_is_next = not self._order_is_next
+
+    def _step_descents(self, descents: Descents, incumbent: _Incumbent, should_stop: Callable[[], bool]) -> None:
+        """The bound may have risen since the last step."""
+        descents.bound = self.target
+        descents.step(incumbent.best, should_stop, incumbent.offer)
 
     def _include(self, start: Schedule) -> None:
         """Search from a schedule, too, if it is better than all that is known."""

@@ -47,9 +47,6 @@ OPTIMUM, BOUND = "optimum", "bound"
 
 _SECONDS, _QUICK_SECONDS = 3.0, 1.0
 _SECONDS_PER_UNIT = 4.0
-_LONG, _SHARE_OF_LONG = 64, Fraction(1, 3)
-"""Longer prompts get less work per point: their tiles are so many that it takes longer than the seconds say."""
-
 _NEIGHBOURS = 2
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -90,7 +87,7 @@ def data(options: FigureOptions) -> pd.DataFrame:
             fraction,
             QUICK_SHARES if options.quick else SHARES,
             length,
-            seconds / _SECONDS_PER_UNIT * float(_SHARE_OF_LONG if length > _LONG else 1),
+            seconds / _SECONDS_PER_UNIT,
         )
         for length in sorted(options.lengths(LENGTHS, QUICK_LENGTHS), reverse=True)  # The longest begin first.
         for fraction in (QUICK_FRACTIONS if options.quick else FRACTIONS)
