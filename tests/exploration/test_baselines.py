@@ -62,7 +62,8 @@ def test_short_prompts_take_the_best_policy_on_the_best_tiling(seq_len: int) -> 
 
 def test_long_prompts_take_the_tiling_and_the_policy_of_shorter_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "_SHORT", 8)
-    problem = small(24)
+    hardware = ssmopt.load_hardware("marca").override("sram", 192 << 10)
+    problem = Problem("p", ssmopt.load_model("mamba-130m"), hardware, 24)
     for name, result in results(problem).items():
         assert result is not None
         assert result.schedule is not None
@@ -71,7 +72,20 @@ def test_long_prompts_take_the_tiling_and_the_policy_of_shorter_ones(monkeypatch
         short = every(replace(problem, seq_len=8), name, coarse_tilings(problem))
         makespans = every(problem, name)
         assert result.makespan == makespans[chosen(short)]
-        assert len(set(makespans.values())) > 1
+        assert makespans[chosen(short)] < makespans[0, 0]
+
+
+def test_a_known_plan_is_the_one_that_is_carried_out() -> None:
+    problem, heuristic = small(24), HEURISTICS["mem-aware"]
+    tilings = coarse_tilings(problem)
+    makespans = every(problem, "mem-aware")
+    assert len(set(makespans.values())) > 1
+    first = next(baselines._tries(problem, heuristic, tilings, Stop()))
+    for (number, plan), makespan in makespans.items():
+        known = replace(first, tiling=number, plan=plan)
+        again = baselines._same(problem, heuristic, tilings, known, Stop())
+        assert again is not None
+        assert again.schedule.makespan == makespan
 
 
 def test_there_is_no_baseline_where_no_tile_fits_or_tiles_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
