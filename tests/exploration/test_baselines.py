@@ -76,7 +76,7 @@ def test_long_prompts_take_the_tiling_and_the_policy_of_shorter_ones(monkeypatch
 
 
 def test_a_known_plan_is_the_one_that_is_carried_out() -> None:
-    problem, heuristic = small(24), HEURISTICS["mem-aware"]
+    problem, heuristic = small(24, sram=1 << 10), HEURISTICS["mem-aware"]
     tilings = coarse_tilings(problem)
     makespans = every(problem, "mem-aware")
     assert len(set(makespans.values())) > 1
