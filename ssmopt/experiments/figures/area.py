@@ -10,9 +10,8 @@ from functools import partial
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
-from ssmopt.area import model_of, one_core_group
+from ssmopt.area import model_of
 from ssmopt.autotile.candidates import Candidate
 from ssmopt.experiments.figures.base import FigureKind, FigureOptions
 from ssmopt.experiments.figures.style import (
@@ -21,6 +20,7 @@ from ssmopt.experiments.figures.style import (
     OKABE_ITO,
     OPTIMUM_SERIES,
     Series,
+    cycle_axis,
     legend_of,
     new_figure,
     note,
@@ -30,11 +30,11 @@ from ssmopt.experiments.figures.style import (
 from ssmopt.exploration.baselines import baseline_results
 from ssmopt.exploration.contender import Contender
 from ssmopt.exploration.result import Part
-from ssmopt.exploration.space import Machine, machines
-from ssmopt.export.units import cycles
+from ssmopt.exploration.space import Machine, machine_of, machines
 from ssmopt.hardware import Hardware
 from ssmopt.model import Model
 from ssmopt.result import Result
+from ssmopt.silicon import exact
 from ssmopt.stopping import Stop
 
 FRACTIONS = (Fraction(1, 8), Fraction(1, 2), Fraction(1), Fraction(5, 4))
@@ -43,6 +43,7 @@ SHARES = tuple(Fraction(percent, 100) for percent in range(5, 100, 10))
 QUICK_SHARES = tuple(Fraction(percent, 100) for percent in (20, 50, 80))
 LENGTHS, QUICK_LENGTHS = (1, 64, 1024), (1, 16)
 BASELINES = tuple(BASELINE_SERIES)
+FUSED = "fuse-all"
 OPTIMUM, BOUND = "optimum", "bound"
 
 _SECONDS, _QUICK_SECONDS = 3.0, 1.0
@@ -55,12 +56,15 @@ _SERIES = {
     OPTIMUM: OPTIMUM_SERIES,
     BOUND: BOUND_SERIES,
 }
-_REFERENCE = Series("the accelerator as it is", OKABE_ITO["black"], "*", "")
+_REFERENCE = Series("the accelerator as it is", OKABE_ITO["black"], "*", "", size=12)
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """All memory shares of one area and one prompt: they are searched together, each beginning where others ended."""
+    """All memory shares of one area and one prompt: they are searched together, each beginning where others ended.
+
+    Where the accelerator as it is has this area, it is one of the points, whatever its share.
+    """
 
     model: Model
     hardware: Hardware
@@ -74,11 +78,12 @@ def data(options: FigureOptions) -> pd.DataFrame:
     """Makespans in cycles of one layer by area fraction, tokens and memory share.
 
     The array of a point is, of the shapes that fit (`ssmopt.exploration.space.array_shapes`), the one of the smallest
-    lower bound, of equal ones the most nearly square. Every schedule has been validated. Where a heuristic fits no tile
-    or would have more than 100,000 tiles, its row has no makespan.
+    lower bound, of equal ones the most nearly square. Rows of the accelerator as it is say so (``as_it_is``). Every
+    schedule has been validated. Where a heuristic fits no tile or would have more than 100,000 tiles, its row has no
+    makespan.
     """
     hardware = options.load_hardware()
-    model_of(hardware), one_core_group(hardware)  # before anything is computed that would be in vain
+    machine_of(hardware)  # Says what is missing before anything is computed that would be in vain.
     seconds = options.seconds or (_QUICK_SECONDS if options.quick else _SECONDS)
     curves = [
         _Curve(
@@ -101,8 +106,8 @@ def _all_rows(curves: list[_Curve], options: FigureOptions) -> Iterable[list[dic
     points = sum(len(curve.shares) for curve in curves)
     options.report(0, points, "begins")
     workers = min(options.n_workers, len(curves))
+    done = 0
     if workers <= 1:
-        done = 0
         for curve in curves:
             yield _rows(curve)
             done += len(curve.shares)
@@ -113,26 +118,18 @@ def _all_rows(curves: list[_Curve], options: FigureOptions) -> Iterable[list[dic
     from loky import ProcessPoolExecutor
 
     with ProcessPoolExecutor(max_workers=workers) as executor:
-        waiting = {executor.submit(_rows, curve) for curve in curves}
-        done = 0
+        waiting = {executor.submit(_rows, curve): curve for curve in curves}
         while waiting:
-            ended, waiting = wait(waiting, timeout=_SECONDS_BETWEEN_LINES, return_when=FIRST_COMPLETED)
-            for future in ended:
-                rows = future.result()
-                yield rows
-                done += len({row["memory_share"] for row in rows})
+            for future in wait(waiting, timeout=_SECONDS_BETWEEN_LINES, return_when=FIRST_COMPLETED).done:
+                yield future.result()
+                done += len(waiting.pop(future).shares)
             options.report(done, points, f"{len(waiting)} curves to go" if waiting else "")
 
 
 def _rows(curve: _Curve) -> list[dict[str, object]]:
     """A row per share and scheme."""
-    part = Part(curve.seq_len, 1)
     with Stop() as stop:
-        contenders = []
-        for share in curve.shares:
-            area = curve.fraction * Fraction(str(model_of(curve.hardware).reference_mm2))
-            shapes = [Contender(m, curve.model, (part,), stop) for m in machines(curve.hardware, [area], [share])]
-            contenders.append(min(shapes, key=lambda contender: contender.bound))
+        contenders = _contenders(curve, stop)
         for work, last in ((curve.work * 2 / 3, False), (curve.work / 3, True)):
             # Those first with the lowest bounds; the second time with what all others have found.
             for contender in sorted(contenders, key=lambda c: c.bound):
@@ -144,9 +141,29 @@ def _rows(curve: _Curve) -> list[dict[str, object]]:
             known = [contender.results.get(curve.seq_len), *results.values()]
             scheduled = [result for result in known if result is not None and result.makespan is not None]
             results[OPTIMUM] = min(scheduled, key=lambda result: result.makespan or 0, default=None)
-            found += [_row(contender, curve.seq_len, scheme, result) for scheme, result in results.items()]
-            found.append({**_row(contender, curve.seq_len, BOUND, None), "makespan": contender.bound, "gap": 0.0})
+            rows = [_row(contender, curve.seq_len, scheme, result) for scheme, result in results.items()]
+            rows.append({**_row(contender, curve.seq_len, BOUND, None), "makespan": contender.bound, "gap": 0.0})
+            as_it_is = _as_it_is(contender.machine, machine_of(curve.hardware))
+            found += [{**row, "as_it_is": as_it_is} for row in rows]
         return found
+
+
+def _contenders(curve: _Curve, stop: Stop) -> list[Contender]:
+    """The machine of each share, and the accelerator as it is unless that is one of them, by memory share."""
+    part, own = Part(curve.seq_len, 1), machine_of(curve.hardware)
+    area = curve.fraction * exact(model_of(curve.hardware).reference_mm2)
+    contenders = []
+    for share in curve.shares:
+        shapes = [Contender(m, curve.model, (part,), stop) for m in machines(curve.hardware, [area], [share])]
+        contenders.append(min(shapes, key=lambda contender: contender.bound))
+    if own.fraction == curve.fraction and not any(_as_it_is(c.machine, own) for c in contenders):
+        contenders.append(Contender(own, curve.model, (part,), stop))
+    return sorted(contenders, key=lambda contender: contender.machine.memory_share)
+
+
+def _as_it_is(machine: Machine, own: Machine) -> bool:
+    """Whether a machine is the accelerator whose area is split."""
+    return (machine.sram_bytes, machine.bandwidth, *machine.shape) == (own.sram_bytes, own.bandwidth, *own.shape)
 
 
 def _seeds(contender: Contender, others: list[Contender], length: int) -> list[Candidate]:
@@ -195,7 +212,7 @@ def draw(frame: pd.DataFrame) -> Figure:
             if row == len(lengths) - 1:
                 axes.set_xlabel("SRAM (% of the area)")
         grid[row, 0].set_ylabel(f"cycles, {length:,} token{'s' if length > 1 else ''}")
-    legend_of(figure, [*_SERIES.values(), _REFERENCE])
+    legend_of(figure, [*_SERIES.values(), *([_REFERENCE] if frame["as_it_is"].any() else [])])
     title(figure, f"Latency over the share of SRAM: {frame['problem'].iloc[0]}")
     gaps = frame[frame["scheme"] == OPTIMUM]["gap"].dropna().astype(float)
     proved = f" The optimum is proved to within {gaps.min():.2%} to {gaps.max():.0%}." if len(gaps) else ""
@@ -209,19 +226,14 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def _draw_panel(axes: Axes, mine: pd.DataFrame) -> None:
     for scheme, series in _SERIES.items():
-        points = mine[(mine["scheme"] == scheme) & mine["makespan"].notna()]
+        # Of two machines with the same share, the line goes through the one of the smallest bound, which comes first.
+        points = mine[mine["scheme"] == scheme].drop_duplicates("memory_share").dropna(subset="makespan")
         axes.plot(100 * points["memory_share"], points["makespan"].astype(float), **series.line_style())
-    own = mine[(mine["area_fraction"] == 1) & (mine["memory_share"] == 0.8)]
-    for scheme in ("fuse-all", OPTIMUM):
-        points = own[(own["scheme"] == scheme) & own["makespan"].notna()]
-        style = {**_REFERENCE.line_style(), "markersize": 12, "zorder": 5}
-        axes.plot(100 * points["memory_share"], points["makespan"].astype(float), **style)
-    axes.set_yscale("log")
+    own = mine[mine["as_it_is"] & mine["scheme"].isin([FUSED, OPTIMUM])].dropna(subset="makespan")
+    if len(own):
+        axes.plot(100 * own["memory_share"], own["makespan"].astype(float), **_REFERENCE.line_style(), zorder=5)
     tidy(axes)
-    low, high = axes.get_ylim()
-    steps = [digit * 10**power for power in range(2, 12) for digit in (1, 2, 5)]
-    axes.set_yticks([step for step in steps if low <= step <= high])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: cycles(value)))
+    cycle_axis(axes)
 
 
 AREA = FigureKind(

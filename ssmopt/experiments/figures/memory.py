@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from ssmopt.experiments.figures.base import FigureKind, FigureOptions
 from ssmopt.experiments.figures.solving import (
@@ -19,13 +18,13 @@ from ssmopt.experiments.figures.style import (
     BOUND_SERIES,
     OKABE_ITO,
     OPTIMUM_SERIES,
+    cycle_axis,
     legend_of,
     new_figure,
     note,
     tidy,
     title,
 )
-from ssmopt.export.units import cycles
 
 SRAM_MIB = (0.1, 0.25, 0.5, 0.75, 1, 2, 3, 4, 6, 8, 10, 12, 18, 24, 30)
 QUICK_SRAM_MIB = (0.25, 1, 4, 24)
@@ -119,14 +118,10 @@ def _draw_length(axes: Axes, frame: pd.DataFrame, length: int) -> None:
         points = mine[mine["scheme"] == scheme]
         axes.plot(points["sram_mib"], points["makespan"].astype(float), **series.line_style())
     axes.set_xscale("log")
-    axes.set_yscale("log")
     tidy(axes)
+    cycle_axis(axes)
     wanted = [size for size in _TICKS if mine["sram_mib"].min() <= size <= mine["sram_mib"].max()]
     axes.set_xticks(wanted, [f"{size:g}" for size in wanted], fontsize=8)
-    low, high = axes.get_ylim()
-    steps = [digit * 10**power for power in range(3, 10) for digit in (1, 1.5, 2, 3, 5, 7)]
-    axes.set_yticks([step for step in steps if low <= step <= high])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: cycles(value)))
     axes.set_xlabel("SRAM (MiB)")
     axes.set_title(f"{length:,} token{'s' if length > 1 else ''}", fontsize=10)
     if (mine["scheme"] == OPTIMUM).any():

@@ -11,9 +11,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from ssmopt.export.palette import BOUND_COLOUR
+from ssmopt.export.units import cycles
 
 OKABE_ITO: Mapping[str, str] = MappingProxyType(
     {
@@ -30,6 +31,10 @@ OKABE_ITO: Mapping[str, str] = MappingProxyType(
 )
 """The palette of Okabe and Ito (2008), which readers with any kind of colour blindness tell apart, and a grey."""
 
+_DIGITS = ((1, 2, 5), (1, 1.5, 2, 3, 5, 7))
+"""Leading digits of ticks on a logarithmic axis, from few to many."""
+_LEAST_TICKS, _MOST_INTERVALS = 3, 6
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
@@ -41,13 +46,13 @@ class Series:
     colour: str
     marker: str = "o"
     line: str = "-"
-    hatch: str = ""
+    size: float = 4.5
 
     def line_style(self) -> dict[str, Any]:
         """Keywords for ``axes.plot``."""
         return {
-            "label": self.label, "color": self.colour, "marker": self.marker, "linestyle": self.line, "markersize": 4.5,
-            "linewidth": 1.4, "markeredgecolor": "white", "markeredgewidth": 0.5,
+            "label": self.label, "color": self.colour, "linestyle": self.line, "linewidth": 1.4,
+            "marker": self.marker, "markersize": self.size, "markeredgecolor": "white", "markeredgewidth": 0.5,
         }  # fmt: skip
 
 
@@ -73,6 +78,21 @@ def tidy(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         # On logarithmic axes they are many, say little, and take most of the time of drawing.
         axis.set_minor_locator(NullLocator())
+
+
+def cycle_axis(axes: Axes) -> None:
+    """A logarithmic y axis of cycles with at least three round numbers on it."""
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(NullLocator())
+    low, high = axes.get_ylim()
+    for digits in _DIGITS:
+        ticks = [tick for power in range(12) for digit in digits if low <= (tick := digit * 10**power) <= high]
+        if len(ticks) >= _LEAST_TICKS:
+            break
+    else:
+        ticks = [tick for tick in MaxNLocator(_MOST_INTERVALS).tick_values(low, high) if low <= tick <= high]
+    axes.set_yticks(ticks)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: cycles(value)))
 
 
 def title(figure: Figure, text: str) -> None:

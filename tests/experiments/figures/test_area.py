@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from fractions import Fraction
 
 import pandas as pd
@@ -46,11 +47,32 @@ def test_the_array_is_the_one_of_the_smallest_bound(frame: pd.DataFrame) -> None
         assert {m.sram_bytes for m in space} == {row.sram_bytes}
 
 
-def test_the_reference_is_one_of_the_points(frame: pd.DataFrame) -> None:
-    (own,) = frame[
-        (frame["area_fraction"] == 1) & (frame["memory_share"] == 0.8) & (frame["scheme"] == OPTIMUM)
-    ].itertuples()
+def test_the_accelerator_as_it_is_is_one_of_the_points(frame: pd.DataFrame) -> None:
+    (own,) = frame[frame["as_it_is"] & (frame["scheme"] == OPTIMUM)].itertuples()
+    assert (own.area_fraction, own.memory_share) == (1, 0.8)
     assert (own.rows, own.columns, own.sram_bytes, own.bandwidth, own.area_mm2) == (64, 128, 24 << 20, 256, 222)
+
+
+def test_the_accelerator_as_it_is_is_a_point_where_its_share_is_not_on_the_grid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = importlib.import_module("ssmopt.experiments.figures.area")  # A function has the same name.
+    monkeypatch.setattr(module, "QUICK_SHARES", (Fraction(9, 10), Fraction(1, 2)))
+    figure = area(model="mamba-tiny", quick=True, seconds=0.1, workers=1, seq_lens=(2,))
+    whole = figure.frame[figure.frame["area_fraction"] == 1]
+    assert list(whole["memory_share"].unique()) == [0.5, 0.8, 0.9]
+    assert list(figure.frame[figure.frame["as_it_is"]]["memory_share"]) == [0.8] * len([*BASELINES, OPTIMUM, BOUND])
+    (stars,) = [line for line in AREA.draw(figure.frame).axes[1].lines if line.get_marker() == "*"]
+    assert list(stars.get_xdata()) == [80, 80]
+
+
+def test_an_accelerator_of_another_area_is_not_marked() -> None:
+    smaller = MARCA.override("sram", 10 << 20)
+    figure = area(model="mamba-tiny", hardware=smaller, quick=True, seconds=0.1, workers=1, seq_lens=(2,))
+    assert not figure.frame["as_it_is"].any()
+    drawn = AREA.draw(figure.frame)
+    assert not any(line.get_marker() == "*" for axes in drawn.axes for line in axes.lines)
+    assert "as it is" not in " ".join(text.get_text() for text in drawn.legends[0].get_texts())
 
 
 def test_a_picture_of_it(frame: pd.DataFrame) -> None:
@@ -58,7 +80,7 @@ def test_a_picture_of_it(frame: pd.DataFrame) -> None:
     assert isinstance(figure, Figure)
     panels = figure.axes
     assert len(panels) == 2
-    assert [len(axes.lines) for axes in panels] == [4 + 2, 4 + 2]  # schemes, and where the accelerator as it is stands
+    assert [len(axes.lines) for axes in panels] == [4, 4 + 1]  # schemes, and where the accelerator as it is stands
 
 
 def test_hardware_without_an_area_model_is_refused() -> None:
