@@ -30,7 +30,7 @@ from ssmopt.experiments.figures.style import (
 from ssmopt.exploration.baselines import baseline_results
 from ssmopt.exploration.contender import Contender
 from ssmopt.exploration.result import Part
-from ssmopt.exploration.space import Machine, machine_of, machines
+from ssmopt.exploration.space import DEFAULT_SHARES, Machine, machine_of, machines
 from ssmopt.hardware import Hardware
 from ssmopt.model import Model
 from ssmopt.result import Result
@@ -39,7 +39,7 @@ from ssmopt.stopping import Stop
 
 FRACTIONS = (Fraction(1, 8), Fraction(1, 2), Fraction(1), Fraction(5, 4))
 QUICK_FRACTIONS = (Fraction(1, 2), Fraction(1))
-SHARES = tuple(Fraction(percent, 100) for percent in range(5, 100, 10))
+SHARES = DEFAULT_SHARES
 QUICK_SHARES = tuple(Fraction(percent, 100) for percent in (20, 50, 80))
 LENGTHS, QUICK_LENGTHS = (1, 64, 1024), (1, 16)
 BASELINES = tuple(BASELINE_SERIES)
