@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import ssmopt
 from ssmopt.cli import app
 from ssmopt.errors import CapacityError, InputError
+from ssmopt.exploration.contender import Contender
 from ssmopt.exploration.result import PRUNED, SOLVED, Exploration, Row
 from ssmopt.problem import Problem
 from ssmopt.result import Progress
@@ -139,6 +140,25 @@ def test_the_reference_is_the_hardware_itself(found: Exploration) -> None:
     assert found.best is not None
     assert found.speedup == found.reference.makespan / (found.best.makespan or 0)
     assert found.speedup_over_baseline == found.baseline / (found.best.makespan or 0)
+
+
+def test_what_work_is_left_goes_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[tuple[Contender, float, float]] = []
+    original = Contender.search
+
+    def search(self: Contender, work: float, *args: object, **keywords: object) -> None:
+        before = self.stop.work
+        original(self, work, *args, **keywords)  # type: ignore[arg-type]
+        searched.append((self, before, self.stop.work))
+
+    monkeypatch.setattr(Contender, "search", search)
+    monkeypatch.setattr("ssmopt.exploration.campaign.EXACT_TILES", 0)  # as if the fastest had too many tiles to improve
+    monkeypatch.setattr("ssmopt.exploration.campaign.Campaign._go_on", lambda self, work: None)
+    small, limit = ssmopt.load_hardware("marca").override("sram", 1 << 19), 0.7
+    outcome = ssmopt.explore("mamba-130m", 64, hardware=small, shares=SHARES, shapes=1, work_limit=limit)
+    last, before, after = searched[-1]
+    assert last.machine.hardware == outcome.reference.machine.hardware
+    assert before < limit <= after
 
 
 def test_a_signal_ends_it_with_the_best_so_far() -> None:

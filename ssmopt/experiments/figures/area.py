@@ -46,9 +46,10 @@ BASELINES = tuple(BASELINE_SERIES)
 FUSED = "fuse-all"
 OPTIMUM, BOUND = "optimum", "bound"
 
-_SECONDS, _QUICK_SECONDS = 3.0, 1.0
+_SECONDS, _QUICK_SECONDS = 4.5, 1.0
 _SECONDS_PER_UNIT = 4.0
 _NEIGHBOURS = 2
+_ROUNDS = 3
 _SECONDS_BETWEEN_LINES = 2.0
 
 _SERIES = {
@@ -130,10 +131,12 @@ def _rows(curve: _Curve) -> list[dict[str, object]]:
     """A row per share and scheme."""
     with Stop() as stop:
         contenders = _contenders(curve, stop)
-        for work, last in ((curve.work * 2 / 3, False), (curve.work / 3, True)):
-            # Those first with the lowest bounds; the second time with what all others have found.
+        for turn in range(_ROUNDS):
+            # Each first finds something of its own: the work may be enough for no more than one candidate of a long
+            # prompt, and what suits another memory may be poor in this one.
+            others = contenders if turn else []
             for contender in sorted(contenders, key=lambda c: c.bound):
-                contender.search(work, partial(_seeds, contender, contenders), take=last)
+                contender.search(curve.work / _ROUNDS, partial(_seeds, contender, others), take=turn == _ROUNDS - 1)
         found = []
         for contender in contenders:
             results = baseline_results(contender.problems[0], BASELINES, contender.bounds[0], stop)

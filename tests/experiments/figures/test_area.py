@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from fractions import Fraction
 
 import pandas as pd
@@ -10,10 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import ssmopt
+from ssmopt.autotile.candidates import Candidate
 from ssmopt.bounds import best, lower_bounds
 from ssmopt.errors import InputError
 from ssmopt.experiments.figures import area
 from ssmopt.experiments.figures.area import AREA, BASELINES, BOUND, OPTIMUM
+from ssmopt.exploration.contender import Contender
 from ssmopt.exploration.space import machines
 from ssmopt.problem import Problem
 
@@ -73,6 +76,21 @@ def test_an_accelerator_of_another_area_is_not_marked() -> None:
     drawn = AREA.draw(figure.frame)
     assert not any(line.get_marker() == "*" for axes in drawn.axes for line in axes.lines)
     assert "as it is" not in " ".join(text.get_text() for text in drawn.legends[0].get_texts())
+
+
+def test_what_suits_other_shares_is_tried_only_where_something_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[bool, int]] = []
+    original = Contender.search
+
+    def search(self: Contender, work: float, seeds: Callable[[int], list[Candidate]], *, take: bool = True) -> None:
+        begun.append((self.candidate(2) is None, len(seeds(2))))
+        original(self, work, seeds, take=take)
+
+    monkeypatch.setattr(Contender, "search", search)
+    area(model="mamba-tiny", quick=True, seconds=0.1, workers=1, seq_lens=(2,))
+    assert len(begun) == 3 * 6
+    assert [seeds for is_new, seeds in begun if is_new] == [0] * 6
+    assert [seeds for is_new, seeds in begun if not is_new] == [2] * 12
 
 
 def test_a_picture_of_it(frame: pd.DataFrame) -> None:
