@@ -127,10 +127,12 @@ def compare(
     Raises
     ------
     InputError
-        A solver is unknown, or the target cannot be used.
+        A solver is unknown, there is none, or the target cannot be used.
     """
     names = list(solvers) if solvers is not None else _applicable(target)
     check_arguments(names, time_limit, workers)
+    if not names:
+        raise InputError("name at least one solver", key="solvers")
     entries = [_Entry(target, tiling, tuple(names))]
     if isinstance(target, Problem):
         others = names if solvers is not None else OTHER_FORM
@@ -158,7 +160,7 @@ def compare(
                     entry.failures.append((name, str(error)))
             stop.signal = share.signal
     if not entries[0].results:
-        raise InputError("; ".join(reason for _, reason in entries[0].failures) or "no solver applies")
+        raise InputError("; ".join(reason for _, reason in entries[0].failures))
     return _comparison(entries)
 
 

@@ -97,9 +97,9 @@ def test_instances_without_operators_get_what_applies(seed: int) -> None:
 
 
 def test_chosen_solvers_only() -> None:
-    comparison = ssmopt.compare(tiny(), solvers=["heft", "layer-by-layer"], time_limit=20)
+    comparison = ssmopt.compare(tiny(), solvers=["heft", "layer-by-layer"], time_limit=4)
     assert list(check_rows(comparison)) == ["layer-by-layer", "heft"]
-    alone = ssmopt.compare(tiny(), solvers=["heft"], time_limit=20)
+    alone = ssmopt.compare(tiny(), solvers=["heft"], time_limit=4)
     assert [row.speedup for row in alone.rows] == [None]
 
 
@@ -119,7 +119,7 @@ def test_a_solver_that_cannot_fit_is_a_failure_with_its_reason() -> None:
 
 
 def test_the_document_holds_rows_with_the_fields_of_results() -> None:
-    comparison = ssmopt.compare(tiny(), solvers=["layer-by-layer", "fuse-block"], time_limit=20)
+    comparison = ssmopt.compare(tiny(), solvers=["layer-by-layer", "fuse-block"], time_limit=4)
     document = comparison.as_dict()
     assert list(document) == ["instance", "lower_bound", "bound_reason", "rows", "failures"]
     assert document["lower_bound"] == comparison.lower_bound
@@ -156,7 +156,7 @@ def test_a_signal_ends_the_comparison_with_the_rows_so_far(when: str) -> None:
     ("arguments", "message"),
     [
         ({"solvers": ["heft", "hefty"]}, "unknown solver 'hefty'; did you mean 'heft'"),
-        ({"solvers": []}, "no solver applies"),
+        ({"solvers": []}, "name at least one solver"),
         ({"time_limit": 0}, "the time limit must be positive, not 0"),
         ({"time_limit": -1}, "the time limit must be positive, not -1"),
         ({"workers": 0}, "the number of workers must be positive, not 0"),
