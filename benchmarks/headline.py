@@ -58,7 +58,7 @@ PUBLISHED_AREA_CYCLES = {"fuse-all, 24 MiB, 8,192 PEs": 860_229, "mem-aware, 6 M
 
 MODEL, HARDWARE = "mamba1-2.7b-n64", "marca"
 MIB = 1 << 20
-SIZES_MIB = (0.5, 0.75, 1, 1.5, 2, 2.4, 4, 6, 8, 24)
+SIZES_MIB = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.4, 4, 6, 8, 24)
 EQUAL = 1.02
 """Latencies are taken for equal up to so much."""
 
