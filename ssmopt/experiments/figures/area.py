@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -27,6 +28,7 @@ from ssmopt.experiments.figures.style import (
     tidy,
     title,
 )
+from ssmopt.experiments.sweep.executors import worker_processes
 from ssmopt.exploration.baselines import baseline_results
 from ssmopt.exploration.contender import Contender
 from ssmopt.exploration.result import Part
@@ -114,11 +116,7 @@ def _all_rows(curves: list[_Curve], options: FigureOptions) -> Iterable[list[dic
             done += len(curve.shares)
             options.report(done, points, f"area fraction {float(curve.fraction):g}, {curve.seq_len:,} tokens")
         return
-    from concurrent.futures import FIRST_COMPLETED, wait
-
-    from loky import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(max_workers=workers) as executor:
+    with worker_processes(workers) as executor:
         waiting = {executor.submit(_rows, curve): curve for curve in curves}
         while waiting:
             for future in wait(waiting, timeout=_SECONDS_BETWEEN_LINES, return_when=FIRST_COMPLETED).done:

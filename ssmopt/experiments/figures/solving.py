@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -12,7 +11,7 @@ from ssmopt.bounds import best, lower_bounds
 from ssmopt.errors import CapacityError
 from ssmopt.experiments.attribution import BASELINE_WORK
 from ssmopt.experiments.figures.base import FigureInterrupted, FigureOptions
-from ssmopt.experiments.sweep.job import prepare_worker
+from ssmopt.experiments.sweep.executors import worker_processes
 from ssmopt.experiments.sweep.points import Point, Solving
 from ssmopt.experiments.sweep.progress import SweepProgress
 from ssmopt.experiments.sweep.run import run_points
@@ -141,10 +140,7 @@ def coarse_tilings_of(problems: Sequence[Problem], options: FigureOptions) -> li
     workers = min(options.n_workers, len(problems) // _FEW_PROBLEMS)
     if workers <= 1:
         return [_tilings_if_any(problem) for problem in problems]
-    from loky import ProcessPoolExecutor
-
-    # Like the processes of a sweep they end with this one, however that ends.
-    with ProcessPoolExecutor(workers, initializer=prepare_worker, initargs=(os.getpid(),)) as executor:
+    with worker_processes(workers) as executor:
         found = []
         for tilings in executor.map(_tilings_if_any, problems):
             found.append(tilings)

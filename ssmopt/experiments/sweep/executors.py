@@ -67,22 +67,40 @@ class Pool(Runner):
         return True
 
     def stop(self) -> None:
-        executor: Any = self.executor
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            executor.shutdown(wait=True, kill_workers=True)
+        _end(self.executor)
 
     def _started(self) -> Executor:
-        from loky import ProcessPoolExecutor
+        return _processes(self.workers)
 
-        # A worker's memory follows the size of the points: what looks like a leak is only the next, larger one.
-        executor: Executor = ProcessPoolExecutor(
-            max_workers=self.workers,
-            initializer=prepare_worker,
-            initargs=(os.getpid(),),
-            env={"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"},
-        )
-        return executor
+
+@contextmanager
+def worker_processes(workers: int) -> Iterator[Executor]:
+    """So many processes while the block runs; they end with this one, and at once when an exception ends the block."""
+    executor = _processes(workers)
+    try:
+        yield executor
+    finally:
+        _end(executor)
+
+
+def _processes(workers: int) -> Executor:
+    from loky import ProcessPoolExecutor
+
+    # A worker's memory follows the size of the points: what looks like a leak is only the next, larger one.
+    executor: Executor = ProcessPoolExecutor(
+        max_workers=workers,
+        initializer=prepare_worker,
+        initargs=(os.getpid(),),
+        env={"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"},
+    )
+    return executor
+
+
+def _end(executor: Any) -> None:
+    """End the processes, whatever they are doing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 @contextmanager

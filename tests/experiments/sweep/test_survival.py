@@ -90,11 +90,10 @@ def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
 
-def running(store: Path, folder: Path) -> tuple[subprocess.Popen[bytes], list[int]]:
-    """A sweep whose points take very long, and its worker processes, once these are at work."""
-    (folder / "lasting.yaml").write_text(LASTING)
+def running(folder: Path, *command: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """A command that takes very long, and its worker processes, once these are at work."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ssmopt.cli", "sweep", "lasting.yaml", "--store", str(store), "-j", "2"],
+        [sys.executable, "-m", "ssmopt.cli", *command],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(ssmopt.__file__).parents[1])},
     )  # fmt: skip
@@ -124,17 +123,34 @@ def alive(pid: int) -> bool:
         return False
 
 
+def any_left(workers: list[int]) -> bool:
+    """Whether any of them is still there after half a minute."""
+    for _ in range(300):
+        if not any(map(alive, workers)):
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_no_worker_outlives_a_figure_that_is_searched(tmp_path: Path, number: int, code: int) -> None:
+    options = ("--quick", "--seq-len", "2048", "--seconds", "300", "--workers", "2", "--output", str(tmp_path))
+    process, workers = running(tmp_path, "figure", "area", *options)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == code
+    assert not any_left(workers)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_no_worker_outlives_the_sweep(tmp_path: Path, number: int, code: int) -> None:
     store = tmp_path / "results.sqlite"
-    process, workers = running(store, tmp_path)
+    (tmp_path / "lasting.yaml").write_text(LASTING)
+    process, workers = running(tmp_path, "sweep", "lasting.yaml", "--store", str(store), "-j", "2")
     process.send_signal(number)
     assert process.wait(timeout=60) == code
-    for _ in range(600):
-        if not any(map(alive, workers)):
-            break
-        time.sleep(0.1)
-    assert not any(map(alive, workers))
+    assert not any_left(workers)
     assert len(read_results(store)) == 0
     assert read_results(store).pending == read_sweep(tmp_path / "lasting.yaml").size
