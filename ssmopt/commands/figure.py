@@ -96,7 +96,7 @@ def figure(
             try:
                 result = kind.make(options)
             except FigureInterrupted as stopped:
-                complain(f"{stopped}; the same command goes on from there")
+                complain(str(stopped))
                 raise typer.Exit(128 + stopped.number) from None
         paths = result.save(output)
         written.append((result, paths))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ssmopt.area import model_of
 from ssmopt.autotile.candidates import Candidate
-from ssmopt.experiments.figures.base import FigureKind, FigureOptions
+from ssmopt.experiments.figures.base import FigureInterrupted, FigureKind, FigureOptions
 from ssmopt.experiments.figures.style import (
     BASELINE_SERIES,
     BOUND_SERIES,
@@ -52,7 +52,7 @@ _SECONDS, _QUICK_SECONDS = 4.5, 1.0
 _SECONDS_PER_UNIT = 4.0
 _NEIGHBOURS = 2
 _ROUNDS = 3
-_SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 _SERIES = {
     **BASELINE_SERIES,
@@ -108,45 +108,59 @@ def data(options: FigureOptions) -> pd.DataFrame:
 def _all_rows(curves: list[_Curve], options: FigureOptions) -> Iterable[list[dict[str, object]]]:
     points = sum(len(curve.shares) for curve in curves)
     options.report(0, points, "begins")
-    workers = min(options.n_workers, len(curves))
     done = 0
-    if workers <= 1:
-        for curve in curves:
-            yield _rows(curve)
-            done += len(curve.shares)
-            options.report(done, points, f"area fraction {float(curve.fraction):g}, {curve.seq_len:,} tokens")
-        return
-    with worker_processes(workers) as executor:
-        waiting = {executor.submit(_rows, curve): curve for curve in curves}
-        while waiting:
-            for future in wait(waiting, timeout=_SECONDS_BETWEEN_LINES, return_when=FIRST_COMPLETED).done:
-                yield future.result()
-                done += len(waiting.pop(future).shares)
-            options.report(done, points, f"{len(waiting)} curves to go" if waiting else "")
-
-
-def _rows(curve: _Curve) -> list[dict[str, object]]:
-    """A row per share and scheme."""
+    workers = min(options.n_workers, len(curves))
     with Stop() as stop:
-        contenders = _contenders(curve, stop)
-        for turn in range(_ROUNDS):
-            # Each first finds something of its own: the work may be enough for no more than one candidate of a long
-            # prompt, and what suits another memory may be poor in this one.
-            others = contenders if turn else []
-            for contender in sorted(contenders, key=lambda c: c.bound):
-                contender.search(curve.work / _ROUNDS, partial(_seeds, contender, others), take=turn == _ROUNDS - 1)
-        found = []
-        for contender in contenders:
-            results = baseline_results(contender.problems[0], BASELINES, contender.bounds[0], stop)
-            # The search has little time per point; where it is beaten, the baseline is the best that is known.
-            known = [contender.results.get(curve.seq_len), *results.values()]
-            scheduled = [result for result in known if result is not None and result.makespan is not None]
-            results[OPTIMUM] = min(scheduled, key=lambda result: result.makespan or 0, default=None)
-            rows = [_row(contender, curve.seq_len, scheme, result) for scheme, result in results.items()]
-            rows.append({**_row(contender, curve.seq_len, BOUND, None), "makespan": contender.bound, "gap": 0.0})
-            as_it_is = _as_it_is(contender.machine, machine_of(curve.hardware))
-            found += [{**row, "as_it_is": as_it_is} for row in rows]
-        return found
+        if workers <= 1:
+            for curve in curves:
+                yield _rows(curve, stop)
+                if stop.signal:
+                    break
+                done += len(curve.shares)
+                options.report(done, points, f"area fraction {float(curve.fraction):g}, {curve.seq_len:,} tokens")
+        else:
+            with worker_processes(workers) as executor:
+                waiting = {executor.submit(_rows_elsewhere, curve): curve for curve in curves}
+                while waiting and not stop.signal:
+                    for future in wait(waiting, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED).done:
+                        yield future.result()
+                        done += len(waiting.pop(future).shares)
+                    options.report(done, points, f"{len(waiting)} curves to go" if waiting else "")
+        if stop.signal:
+            raise FigureInterrupted(stop.signal, done, points)
+
+
+def _rows_elsewhere(curve: _Curve) -> list[dict[str, object]]:
+    """The rows of a curve, in a process of its own."""
+    with Stop() as stop:
+        return _rows(curve, stop)
+
+
+def _rows(curve: _Curve, stop: Stop) -> list[dict[str, object]]:
+    """A row per share and scheme; after a signal fewer, which nobody will see."""
+    contenders = _contenders(curve, stop)
+    for turn in range(_ROUNDS):
+        # Each first finds something of its own: the work may be enough for no more than one candidate of a long
+        # prompt, and what suits another memory may be poor in this one.
+        others = contenders if turn else []
+        for contender in sorted(contenders, key=lambda c: c.bound):
+            if stop.signal:
+                return []
+            contender.search(curve.work / _ROUNDS, partial(_seeds, contender, others), take=turn == _ROUNDS - 1)
+    found = []
+    for contender in contenders:
+        if stop.signal:
+            return []
+        results = baseline_results(contender.problems[0], BASELINES, contender.bounds[0], stop)
+        # The search has little time per point; where it is beaten, the baseline is the best that is known.
+        known = [contender.results.get(curve.seq_len), *results.values()]
+        scheduled = [result for result in known if result is not None and result.makespan is not None]
+        results[OPTIMUM] = min(scheduled, key=lambda result: result.makespan or 0, default=None)
+        rows = [_row(contender, curve.seq_len, scheme, result) for scheme, result in results.items()]
+        rows.append({**_row(contender, curve.seq_len, BOUND, None), "makespan": contender.bound, "gap": 0.0})
+        as_it_is = _as_it_is(contender.machine, machine_of(curve.hardware))
+        found += [{**row, "as_it_is": as_it_is} for row in rows]
+    return found
 
 
 def _contenders(curve: _Curve, stop: Stop) -> list[Contender]:

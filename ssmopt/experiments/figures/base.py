@@ -63,10 +63,13 @@ class FigureInterrupted(KeyboardInterrupt):
         Number of the signal.
     done, total
         Points that are finished, and all.
+    kept
+        Whether there is a store, from which the same call goes on.
     """
 
-    def __init__(self, number: int, done: int, total: int):
-        super().__init__(f"interrupted with {done:,} of {total:,} points finished")
+    def __init__(self, number: int, done: int, total: int, *, kept: bool = False):
+        goes_on = "; the same command goes on from there" if kept else ""
+        super().__init__(f"interrupted with {done:,} of {total:,} points finished{goes_on}")
         self.number, self.done, self.total = number, done, total
 
 

@@ -193,7 +193,7 @@ def _run(points: Sequence[_Load], axes: tuple[str, ...], options: FigureOptions,
         longest_first, (*axes, "scheme", "coarse"), store=options.store, workers=options.n_workers, progress=listen
     )
     if found.interrupted:
-        raise FigureInterrupted(found.interrupted, done + len(found), total)
+        raise FigureInterrupted(found.interrupted, done + len(found), total, kept=options.store is not None)
     return found.to_frame()
 
 

@@ -133,7 +133,7 @@ def any_left(workers: list[int]) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_no_worker_outlives_a_figure_that_is_searched(tmp_path: Path, number: int, code: int) -> None:
     options = ("--quick", "--seq-len", "2048", "--seconds", "300", "--workers", "2", "--output", str(tmp_path))
     process, workers = running(tmp_path, "figure", "area", *options)
