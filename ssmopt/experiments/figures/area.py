@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from ssmopt.area import model_of
 from ssmopt.autotile.candidates import Candidate
+from ssmopt.experiments.attribution import FUSED
 from ssmopt.experiments.figures.base import FigureInterrupted, FigureKind, FigureOptions
 from ssmopt.experiments.figures.style import (
     BASELINE_SERIES,
@@ -45,7 +46,6 @@ SHARES = DEFAULT_SHARES
 QUICK_SHARES = tuple(Fraction(percent, 100) for percent in (20, 50, 80))
 LENGTHS, QUICK_LENGTHS = (1, 64, 1024), (1, 16)
 BASELINES = tuple(BASELINE_SERIES)
-FUSED = "fuse-all"
 OPTIMUM, BOUND = "optimum", "bound"
 
 _SECONDS, _QUICK_SECONDS = 4.5, 1.0
